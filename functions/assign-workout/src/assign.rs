@@ -1,0 +1,114 @@
+use serde::Serialize;
+use shared::{
+    App,
+    auth::caller,
+    db::{Parameter, Type},
+    http::{Answer, Members, Request, body, path_id},
+    problem::{InputFault, Problem},
+};
+use uuid::Uuid;
+
+/// Athletes that one request may name.
+const MAX_ATHLETES: usize = 500;
+
+struct Assigning {
+    business_id: Uuid,
+    athlete_ids: Vec<Uuid>,
+}
+
+impl Assigning {
+    fn read(mut body: Members) -> Result<Self, Problem> {
+        let business_id = body.required_id("business_id");
+        let athlete_ids = body.required_ids("athlete_ids", 1..=MAX_ATHLETES);
+        let assigning = business_id
+            .zip(athlete_ids)
+            .map(|(business_id, athlete_ids)| Self {
+                business_id,
+                athlete_ids,
+            });
+        body.finish(assigning)
+    }
+}
+
+/// All or nothing: where one athlete is not the gym's, nothing is assigned.
+///
+/// $1 caller, $2 workout, $3 business, $4 athletes.
+///
+/// No row: the workout or the gym is not the caller's. Otherwise one for each athlete named, whatever the order and however
+/// often it was named, with what became of it.
+const ASSIGN_WORKOUT: &str = "-- assign_workout
+    WITH allowed AS (
+        SELECT workout.id AS workout_id, business.id AS business_id
+        FROM workout, business
+        WHERE workout.id = $2 AND workout.user_id = $1 AND business.id = $3 AND business.user_id = $1
+    ), named AS (
+        SELECT DISTINCT named.id, athlete.id IS NULL AS is_stranger
+        FROM allowed, unnest($4) AS named (id)
+        LEFT JOIN athlete ON athlete.id = named.id AND athlete.invited_by = $3
+    ), assigned AS (
+        INSERT INTO workout_athlete (workout_id, athlete_id, business_id)
+        SELECT allowed.workout_id, named.id, allowed.business_id
+        FROM allowed, named
+        WHERE NOT EXISTS (SELECT FROM named WHERE is_stranger)
+        ON CONFLICT ON CONSTRAINT workout_athlete_key DO NOTHING
+        RETURNING athlete_id
+    )
+    SELECT named.id, named.is_stranger, assigned.athlete_id IS NOT NULL AS is_new
+    FROM named LEFT JOIN assigned ON assigned.athlete_id = named.id
+    ORDER BY named.id";
+
+#[derive(Serialize)]
+struct Assignment {
+    assigned: Vec<Uuid>,
+    already_assigned: Vec<Uuid>,
+}
+
+/// Assigns a workout of the caller's to athletes of a gym of the caller's, signed up or not.
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let workout_id = path_id(request, "workout_id", "workout")?;
+    let Assigning {
+        business_id,
+        athlete_ids,
+    } = Assigning::read(body(request)?)?;
+
+    let parameters: [Parameter<'_>; 4] = [
+        (&caller.user_id, Type::UUID),
+        (&workout_id, Type::UUID),
+        (&business_id, Type::UUID),
+        (&athlete_ids, Type::UUID_ARRAY),
+    ];
+    let rows = app.db.query(ASSIGN_WORKOUT, &parameters).await?;
+    if rows.is_empty() {
+        return Err(Problem::not_found("workout or gym"));
+    }
+    let ids_where = |column: &str, value: bool| {
+        rows.iter()
+            .filter(|row| row.get::<_, bool>(column) == value)
+            .map(|row| row.get("id"))
+            .collect::<Vec<Uuid>>()
+    };
+    let strangers = ids_where("is_stranger", true);
+    if strangers.is_empty() {
+        Ok(Answer::ok(&Assignment {
+            assigned: ids_where("is_new", true),
+            already_assigned: ids_where("is_new", false),
+        }))
+    } else {
+        Err(name_strangers(&athlete_ids, &strangers))
+    }
+}
+
+fn name_strangers(athlete_ids: &[Uuid], strangers: &[Uuid]) -> Problem {
+    let faults = athlete_ids
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| strangers.contains(id))
+        .map(|(index, id)| {
+            InputFault::at(
+                format_args!("athlete_ids/{index}"),
+                format!("{id} is no athlete of this gym"),
+            )
+        });
+    Problem::invalid_input(faults.collect())
+}

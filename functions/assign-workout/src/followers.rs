@@ -1,0 +1,90 @@
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::{
+    App,
+    auth::caller,
+    db::{Row, Type},
+    http::{Answer, List, Position, Request, page, path_id},
+    problem::Problem,
+};
+use uuid::Uuid;
+
+/// $1 author, $2 workout, $3 and $4 position, $5 rows.
+///
+/// No row: the workout is not the caller's. One row without an assignment: the page is empty.
+const LIST_FOLLOWERS: &str = "-- list_followers
+    SELECT follower.*
+    FROM workout LEFT JOIN LATERAL (
+        SELECT assignment.id, assignment.athlete_id, assignment.business_id, assignment.created_at, assignment.selected,
+               assignment.completed_at, athlete.full_name, athlete.email, athlete.phone, athlete.linked_at
+        FROM workout_athlete AS assignment JOIN athlete ON athlete.id = assignment.athlete_id
+        WHERE assignment.workout_id = workout.id AND (assignment.created_at, assignment.id) < ($3, $4)
+        ORDER BY assignment.created_at DESC, assignment.id DESC
+        LIMIT $5
+    ) AS follower ON true
+    WHERE workout.id = $2 AND workout.user_id = $1
+    ORDER BY follower.created_at DESC, follower.id DESC";
+
+/// An athlete who has the workout.
+#[derive(Serialize)]
+struct Follower {
+    #[serde(skip)]
+    id: Uuid,
+    athlete_id: Uuid,
+    business_id: Uuid,
+    full_name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    linked: bool,
+    selected: bool,
+    assigned_at: Timestamp,
+    completed_at: Option<Timestamp>,
+}
+
+impl Follower {
+    fn from_row(row: &Row) -> Option<Self> {
+        Some(Self {
+            id: row.get::<_, Option<Uuid>>("id")?,
+            athlete_id: row.get("athlete_id"),
+            business_id: row.get("business_id"),
+            full_name: row.get("full_name"),
+            email: row.get("email"),
+            phone: row.get("phone"),
+            linked: row.get::<_, Option<Timestamp>>("linked_at").is_some(),
+            selected: row.get("selected"),
+            assigned_at: row.get("created_at"),
+            completed_at: row.get("completed_at"),
+        })
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            created_at: self.assigned_at,
+            id: self.id,
+        }
+    }
+}
+
+/// A page of the athletes who have the workout, signed up or not, the last assigned first.
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let workout_id = path_id(request, "workout_id", "workout")?;
+    let page = page(request)?;
+
+    let which = [
+        (&caller.user_id as _, Type::UUID),
+        (&workout_id as _, Type::UUID),
+    ];
+    let rows = app
+        .db
+        .query(
+            LIST_FOLLOWERS,
+            &[which.as_slice(), &page.parameters()].concat(),
+        )
+        .await?;
+    if rows.is_empty() {
+        return Err(Problem::not_found("workout"));
+    }
+    let followers = rows.iter().filter_map(Follower::from_row).collect();
+    Ok(Answer::ok(&List::new(page, followers, Follower::position)))
+}

@@ -1,0 +1,94 @@
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::{
+    App,
+    auth::caller,
+    db::{Row, Type},
+    http::{Answer, List, Members, Position, Request, body, page},
+    problem::Problem,
+    types::Name,
+};
+use uuid::Uuid;
+
+struct Draft {
+    name: Name,
+}
+
+impl Draft {
+    fn read(mut body: Members) -> Result<Self, Problem> {
+        let name = body.required("name");
+        body.finish(name.map(|name| Self { name }))
+    }
+}
+
+/// $1 to $4 the caller, $5 id, $6 name. The same id is the same workout, sent again.
+const CREATE_WORKOUT: &str = "-- create_workout
+    INSERT INTO workout AS created (id, user_id, name)
+    SELECT $5, caller.id, $6 FROM sign_in($1, $2, $3, $4) AS caller
+    ON CONFLICT (id) DO UPDATE SET id = created.id
+    RETURNING id, name, created_at";
+
+/// $1 author, $2 and $3 position, $4 rows.
+const LIST_WORKOUTS: &str = "-- list_workouts
+    SELECT id, name, created_at FROM workout
+    WHERE user_id = $1 AND (created_at, id) < ($2, $3)
+    ORDER BY created_at DESC, id DESC
+    LIMIT $4";
+
+#[derive(Serialize)]
+struct Workout {
+    id: Uuid,
+    name: String,
+    created_at: Timestamp,
+}
+
+impl Workout {
+    fn position(&self) -> Position {
+        Position {
+            created_at: self.created_at,
+            id: self.id,
+        }
+    }
+}
+
+impl From<Row> for Workout {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.get("id"),
+            name: row.get("name"),
+            created_at: row.get("created_at"),
+        }
+    }
+}
+
+/// Whoever is signed in may write workouts; what they may do with them is asked when they assign one.
+pub(crate) async fn create(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let Draft { name } = Draft::read(body(request)?)?;
+    let id = Uuid::now_v7();
+
+    let parameters = [
+        caller.parameters().as_slice(),
+        &[(&id, Type::UUID), (&name, Type::TEXT)],
+    ]
+    .concat();
+    let row = app.db.query_one(CREATE_WORKOUT, &parameters).await?;
+    Ok(Answer::created(&Workout::from(row)))
+}
+
+/// A page of the caller's workouts, the newest first.
+pub(crate) async fn list(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let page = page(request)?;
+
+    let author = [(&caller.user_id as _, Type::UUID)];
+    let rows = app
+        .db
+        .query(
+            LIST_WORKOUTS,
+            &[author.as_slice(), &page.parameters()].concat(),
+        )
+        .await?;
+    let workouts = rows.into_iter().map(Workout::from).collect();
+    Ok(Answer::ok(&List::new(page, workouts, Workout::position)))
+}

@@ -1,0 +1,38 @@
+//! `POST /waitlist`: who has no invitation asks to be told when they can come in. The one route without a token.
+
+use serde::Serialize;
+use shared::{
+    App,
+    db::Type,
+    http::{Answer, Members, Request, body},
+    problem::Problem,
+    types::Email,
+};
+
+struct Joining {
+    email: Email,
+}
+
+impl Joining {
+    fn read(mut body: Members) -> Result<Self, Problem> {
+        let email = body.required("email");
+        body.finish(email.map(|email| Self { email }))
+    }
+}
+
+const JOIN_WAITLIST: &str = "-- join_waitlist
+    INSERT INTO waitlist (email) VALUES ($1) ON CONFLICT ON CONSTRAINT waitlist_email_key DO NOTHING";
+
+#[derive(Serialize)]
+struct Joined {
+    status: &'static str,
+}
+
+/// Answers the same for a new and a known address: the waitlist tells nobody who is on it.
+pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
+    let Joining { email } = Joining::read(body(&request)?)?;
+    app.db
+        .query(JOIN_WAITLIST, &[(&email.as_str(), Type::TEXT)])
+        .await?;
+    Ok(Answer::accepted(&Joined { status: "joined" }))
+}

@@ -1,0 +1,42 @@
+use shared::{
+    config::{Faults, variables},
+    db::{Db, DbConfig},
+    mail::{MailConfig, Mailer},
+    types::AthleteCode,
+};
+
+/// Days an invitation is good for, unless `INVITATION_DAYS` says otherwise.
+const INVITATION_DAYS: i32 = 30;
+
+/// What the function works with. It is made once for an environment's life.
+pub struct App {
+    /// The database.
+    pub db: Db,
+    /// Sends the invitations.
+    pub mailer: Mailer,
+    /// Days an invitation is good for.
+    pub invitation_days: i32,
+    /// Draws the athletes' codes.
+    pub draw_code: fn() -> AthleteCode,
+}
+
+impl App {
+    /// From the environment variables.
+    pub async fn from_env() -> Result<Self, Faults> {
+        let mut variables = variables();
+        let db = DbConfig::from_variables(&mut variables);
+        let mail = MailConfig::from_variables(&mut variables);
+        let invitation_days = variables
+            .optional("INVITATION_DAYS")
+            .unwrap_or(INVITATION_DAYS);
+        let (db, mail) = variables.finish(db.zip(mail))?;
+
+        let aws = shared::aws::config().await;
+        Ok(Self {
+            db: Db::open(db, &aws).await?,
+            mailer: Mailer::new(mail, &aws),
+            invitation_days,
+            draw_code: AthleteCode::draw,
+        })
+    }
+}

@@ -1,0 +1,141 @@
+use crate::{App, athlete::Athlete, deliver::deliver};
+use shared::{
+    auth::caller,
+    db::{Parameter, Type},
+    http::{Answer, Members, Request, body, path_id},
+    problem::Problem,
+    types::{Email, Locale, Name, Phone},
+};
+use uuid::Uuid;
+
+/// How often a code is drawn. A taken one comes about once in 2⁴⁵ / (athletes) draws: a second in a row is not chance.
+const MAX_DRAWS: usize = 4;
+
+/// What a gym says of an athlete: an email or a phone, and what it likes to add.
+struct Registration {
+    email: Option<Email>,
+    phone: Option<Phone>,
+    full_name: Option<Name>,
+    locale: Locale,
+}
+
+impl Registration {
+    fn read(mut body: Members) -> Result<Self, Problem> {
+        if body.is_absent("email") && body.is_absent("phone") {
+            body.note("email", "is needed, or a phone");
+        }
+        let registration = Self {
+            email: body.optional("email"),
+            phone: body.optional("phone"),
+            full_name: body.optional("full_name"),
+            locale: body.optional("locale").unwrap_or_default(),
+        };
+        body.finish(Some(registration))
+    }
+}
+
+/// The athlete and the invitation, in one statement: neither is ever there without the other.
+///
+/// $1 owner, $2 business, $3 id, $4 code, $5 email, $6 phone, $7 full name, $8 locale, $9 days the invitation is good for.
+///
+/// No row: the gym is not the caller's. A row without an athlete: the code is taken, or somebody registered the contact while
+/// this ran; both are settled by asking again. The invitation is leased for a minute to this request, which sends it.
+const REGISTER_ATHLETE: &str = "-- register_athlete
+    WITH gym AS (
+        SELECT id, name FROM business WHERE id = $2 AND user_id = $1
+    ), registered AS (
+        INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale)
+        SELECT $3, gym.id, $4, $5, $6, $7, $8 FROM gym
+        ON CONFLICT DO NOTHING
+        RETURNING *
+    ), invited AS (
+        INSERT INTO invitation (athlete_id, channel, next_attempt_at, expires_at)
+        SELECT id, CASE WHEN email IS NULL THEN 'sms' ELSE 'email' END, now() + interval '1 minute', now() + make_interval(days => $9)
+        FROM registered
+        RETURNING *
+    )
+    SELECT gym.name AS business_name, athlete.*
+    FROM gym LEFT JOIN (
+        SELECT registered.id, registered.invited_by AS business_id, registered.email, registered.phone, registered.full_name,
+               registered.locale, registered.athlete_code, registered.linked_at, registered.created_at,
+               invited.id AS invitation_id, invited.status AS invitation_status, invited.channel AS invitation_channel,
+               invited.sent_at AS invitation_sent_at, invited.expires_at AS invitation_expires_at,
+               invited.last_error AS invitation_last_error
+        FROM registered JOIN invited ON invited.athlete_id = registered.id
+        UNION ALL
+        SELECT * FROM roster
+        WHERE business_id = $2 AND (email = $5 OR email IS NULL AND $5 IS NULL AND phone = $6)
+    ) AS athlete ON true";
+
+/// Registers the athlete, then tries to send the invitation; the answer does not depend on whether that works.
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let business_id = path_id(request, "business_id", "gym")?;
+    let registration = Registration::read(body(request)?)?;
+
+    match register(app, caller.user_id, business_id, &registration).await? {
+        Registered::Now {
+            business_name,
+            mut athlete,
+        } => {
+            deliver(app, &business_name, &mut athlete).await;
+            Ok(Answer::created(&athlete))
+        }
+        Registered::Before(athlete) => Ok(Answer::ok(&athlete)),
+        Registered::NotYourGym => Err(Problem::not_found("gym")),
+    }
+}
+
+enum Registered {
+    Now {
+        business_name: String,
+        athlete: Athlete,
+    },
+    Before(Athlete),
+    NotYourGym,
+}
+
+async fn register(
+    app: &App,
+    owner: Uuid,
+    business_id: Uuid,
+    registration: &Registration,
+) -> Result<Registered, Problem> {
+    let Registration {
+        email,
+        phone,
+        full_name,
+        locale,
+    } = registration;
+    let id = Uuid::now_v7();
+    for _ in 0..MAX_DRAWS {
+        let code = (app.draw_code)();
+        let parameters: [Parameter<'_>; 9] = [
+            (&owner, Type::UUID),
+            (&business_id, Type::UUID),
+            (&id, Type::UUID),
+            (&code, Type::TEXT),
+            (email, Type::TEXT),
+            (phone, Type::TEXT),
+            (full_name, Type::TEXT),
+            (locale, Type::TEXT),
+            (&app.invitation_days, Type::INT4),
+        ];
+        let Some(row) = app.db.query_opt(REGISTER_ATHLETE, &parameters).await? else {
+            return Ok(Registered::NotYourGym);
+        };
+        match row.get::<_, Option<Uuid>>("id") {
+            Some(registered) if registered == id => {
+                return Ok(Registered::Now {
+                    business_name: row.get("business_name"),
+                    athlete: Athlete::from(&row),
+                });
+            }
+            Some(_) => return Ok(Registered::Before(Athlete::from(&row))),
+            None => {}
+        }
+    }
+    Err(Problem::internal(format!(
+        "no athlete after {MAX_DRAWS} draws of a code"
+    )))
+}

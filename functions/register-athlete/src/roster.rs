@@ -1,0 +1,50 @@
+use crate::{App, athlete::Athlete};
+use shared::{
+    auth::caller,
+    db::Type,
+    http::{Answer, List, Request, page, path_id},
+    problem::Problem,
+};
+use uuid::Uuid;
+
+/// $1 owner, $2 business, $3 and $4 position, $5 rows.
+///
+/// No row: the gym is not the caller's. One row without an athlete: the page is empty.
+const LIST_ATHLETES: &str = "-- list_athletes
+    SELECT athlete.*
+    FROM business LEFT JOIN LATERAL (
+        SELECT * FROM roster
+        WHERE business_id = business.id AND (created_at, id) < ($3, $4)
+        ORDER BY created_at DESC, id DESC
+        LIMIT $5
+    ) AS athlete ON true
+    WHERE business.id = $2 AND business.user_id = $1
+    ORDER BY athlete.created_at DESC, athlete.id DESC";
+
+/// A page of the gym's athletes, the newest first.
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let business_id = path_id(request, "business_id", "gym")?;
+    let page = page(request)?;
+
+    let who = [
+        (&caller.user_id as _, Type::UUID),
+        (&business_id as _, Type::UUID),
+    ];
+    let rows = app
+        .db
+        .query(
+            LIST_ATHLETES,
+            &[who.as_slice(), &page.parameters()].concat(),
+        )
+        .await?;
+    if rows.is_empty() {
+        return Err(Problem::not_found("gym"));
+    }
+    let athletes = rows
+        .iter()
+        .filter(|row| row.get::<_, Option<Uuid>>("id").is_some())
+        .map(Athlete::from)
+        .collect();
+    Ok(Answer::ok(&List::new(page, athletes, Athlete::position)))
+}

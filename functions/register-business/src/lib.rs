@@ -1,0 +1,99 @@
+//! `POST /businesses`: a user opens a gym. `GET /businesses`: the gyms they have opened.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::{
+    App,
+    auth::caller,
+    db::{Row, Type},
+    http::{Answer, List, Members, Position, Request, body, page, route, unknown_route},
+    problem::Problem,
+    types::Name,
+};
+use uuid::Uuid;
+
+struct Opening {
+    name: Name,
+}
+
+impl Opening {
+    fn read(mut body: Members) -> Result<Self, Problem> {
+        let name = body.required("name");
+        body.finish(name.map(|name| Self { name }))
+    }
+}
+
+/// $1 to $4 the caller, $5 id, $6 name. The same id is the same gym, sent again.
+const OPEN_BUSINESS: &str = "-- open_business
+    INSERT INTO business AS opened (id, user_id, name)
+    SELECT $5, caller.id, $6 FROM sign_in($1, $2, $3, $4) AS caller
+    ON CONFLICT (id) DO UPDATE SET id = opened.id
+    RETURNING id, name, created_at";
+
+/// $1 owner, $2 and $3 position, $4 rows.
+const LIST_BUSINESSES: &str = "-- list_businesses
+    SELECT id, name, created_at FROM business
+    WHERE user_id = $1 AND (created_at, id) < ($2, $3)
+    ORDER BY created_at DESC, id DESC
+    LIMIT $4";
+
+#[derive(Serialize)]
+struct Business {
+    id: Uuid,
+    name: String,
+    created_at: Timestamp,
+}
+
+impl From<Row> for Business {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.get("id"),
+            name: row.get("name"),
+            created_at: row.get("created_at"),
+        }
+    }
+}
+
+/// Serves both routes.
+pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
+    match route(&request) {
+        "POST /businesses" => open(app, &request).await,
+        "GET /businesses" => list(app, &request).await,
+        other => Err(unknown_route(other)),
+    }
+}
+
+async fn open(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let Opening { name } = Opening::read(body(request)?)?;
+    let id = Uuid::now_v7();
+
+    let parameters = [
+        caller.parameters().as_slice(),
+        &[(&id, Type::UUID), (&name, Type::TEXT)],
+    ]
+    .concat();
+    let row = app.db.query_one(OPEN_BUSINESS, &parameters).await?;
+    Ok(Answer::created(&Business::from(row)))
+}
+
+async fn list(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let page = page(request)?;
+
+    let parameters = [
+        &[(&caller.user_id as _, Type::UUID)],
+        page.parameters().as_slice(),
+    ]
+    .concat();
+    let rows = app.db.query(LIST_BUSINESSES, &parameters).await?;
+    let businesses = rows.into_iter().map(Business::from).collect();
+    Ok(Answer::ok(&List::new(
+        page,
+        businesses,
+        |business: &Business| Position {
+            created_at: business.created_at,
+            id: business.id,
+        },
+    )))
+}

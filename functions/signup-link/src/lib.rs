@@ -1,0 +1,21 @@
+//! `POST /signup-link`: the signed-in user is linked to the athletes that gyms have invited, by the verified email or by the
+//! code. `GET /me`: who am I.
+
+mod account;
+mod link;
+mod me;
+
+use shared::{
+    App,
+    http::{Answer, Request, route, unknown_route},
+    problem::Problem,
+};
+
+/// Serves both routes.
+pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
+    match route(&request) {
+        "POST /signup-link" => link::handle(app, &request).await,
+        "GET /me" => me::handle(app, &request).await,
+        other => Err(unknown_route(other)),
+    }
+}

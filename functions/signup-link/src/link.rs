@@ -1,0 +1,141 @@
+use crate::account::{Gym, Link, User};
+use serde::Serialize;
+use shared::{
+    App,
+    auth::{Caller, caller},
+    db::{Row, Type},
+    http::{Answer, Members, Request, body},
+    problem::{Kind, Problem},
+    types::AthleteCode,
+};
+use uuid::Uuid;
+
+/// How often the statement is run, where another request of the same person links the same gym meanwhile.
+const MAX_TRIES: usize = 3;
+
+/// What the person shows besides their verified email: the code, or nothing.
+struct Claim {
+    athlete_code: Option<AthleteCode>,
+}
+
+impl Claim {
+    /// What is no code at all is told apart from a wrong one: the check characters are public, so that this tells nothing.
+    fn read(mut body: Members) -> Result<Self, Problem> {
+        let athlete_code = body.optional("athlete_code");
+        body.finish(Some(Self { athlete_code }))
+    }
+}
+
+/// Links the caller to every athlete with an open invitation that is theirs: by the verified email, in each gym that they are
+/// not yet a member of, and by the code. It gives every athlete the caller is linked to, so that a repeat gives the same.
+///
+/// $1 to $4 the caller, $5 the code.
+///
+/// `theirs` locks what it reads. Of several who claim one athlete the first gets it, and the others, once they have waited,
+/// see the row as it is then (PostgreSQL, 13.2.1): not theirs any more. The same goes for a revocation of that moment.
+const LINK_ATHLETES: &str = "-- link_athletes
+    WITH caller AS MATERIALIZED (
+        SELECT * FROM sign_in($1, $2, $3, $4)
+    ), theirs AS MATERIALIZED (
+        SELECT athlete.id, athlete.invited_by, coalesce(athlete.linked_at, now()) AS linked_at, athlete.user_id IS NULL AS is_new,
+               coalesce(athlete.linked_via, CASE WHEN athlete.email = $2 THEN 'email' ELSE 'code' END) AS via,
+               coalesce(athlete.athlete_code = $5, false) AS by_this_code,
+               invitation.id AS invitation_id
+        FROM athlete JOIN invitation ON invitation.athlete_id = athlete.id
+        WHERE athlete.user_id = $1
+              AND invitation.status = 'accepted'
+           OR athlete.athlete_code = $5 AND athlete.user_id IS NULL
+              AND invitation.status NOT IN ('accepted', 'revoked', 'expired') AND invitation.expires_at > now()
+           OR athlete.email = $2 AND athlete.user_id IS NULL
+              AND invitation.status NOT IN ('accepted', 'revoked', 'expired') AND invitation.expires_at > now()
+              AND NOT EXISTS (SELECT FROM athlete AS member WHERE member.invited_by = athlete.invited_by AND member.user_id = $1)
+        FOR UPDATE
+    ), linked AS (
+        UPDATE athlete SET user_id = caller.id, linked_at = theirs.linked_at, linked_via = theirs.via
+        FROM theirs, caller
+        WHERE athlete.id = theirs.id AND theirs.is_new
+    ), accepted AS (
+        UPDATE invitation SET status = 'accepted'
+        FROM theirs
+        WHERE invitation.id = theirs.invitation_id AND theirs.is_new
+    )
+    SELECT caller.*, theirs.id AS athlete_id, theirs.via, theirs.linked_at, theirs.by_this_code,
+           business.id AS business_id, business.name AS business_name
+    FROM caller LEFT JOIN (theirs JOIN business ON business.id = theirs.invited_by) ON true
+    ORDER BY theirs.linked_at, theirs.id";
+
+#[derive(Serialize)]
+struct SignupLink {
+    user: User,
+    linked: Vec<Link>,
+    status: &'static str,
+}
+
+fn link_of(row: &Row) -> Option<Link> {
+    Some(Link {
+        athlete_id: row.get::<_, Option<Uuid>>("athlete_id")?,
+        business: Gym {
+            id: row.get("business_id"),
+            name: row.get("business_name"),
+        },
+        via: row.get("via"),
+        linked_at: row.get("linked_at"),
+    })
+}
+
+/// Links whatever the verified email opens, and what the code opens. A wrong code does not undo what the email has opened.
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let Claim { athlete_code } = Claim::read(body(request)?)?;
+
+    let rows = link(app, &caller, athlete_code.as_ref()).await?;
+    let is_refused = athlete_code.is_some()
+        && !rows
+            .iter()
+            .any(|row| row.get::<_, Option<bool>>("by_this_code") == Some(true));
+    if is_refused {
+        return Err(Problem::new(
+            Kind::InvalidAthleteCode,
+            "It is wrong, was used, was withdrawn or is too old; please ask your gym for a new invitation.",
+        ));
+    }
+    let linked: Vec<Link> = rows.iter().filter_map(link_of).collect();
+    let status = if linked.is_empty() {
+        "code_required"
+    } else {
+        "linked"
+    };
+    Ok(Answer::ok(&SignupLink {
+        user: User::from(&rows[0]),
+        linked,
+        status,
+    }))
+}
+
+async fn link(
+    app: &App,
+    caller: &Caller,
+    athlete_code: Option<&AthleteCode>,
+) -> Result<Vec<Row>, Problem> {
+    let parameters = [
+        caller.parameters().as_slice(),
+        &[(&athlete_code, Type::TEXT)],
+    ]
+    .concat();
+    let mut tries = 1;
+    loop {
+        match app.db.query(LINK_ATHLETES, &parameters).await {
+            // One record per gym and person. By email the gym is passed over the next time; with a code it stays so.
+            Err(error) if error.constraint() == Some("athlete_member_key") => {
+                if tries == MAX_TRIES {
+                    return Err(Problem::new(
+                        Kind::AlreadyAMember,
+                        "You are linked to another athlete of this gym; ask the gym which of the two is right.",
+                    ));
+                }
+                tries += 1;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Who is asking: the claims that API Gateway's JWT authorizer has verified.
+
+use crate::{
+    db::{Parameter, Type},
+    http::Request,
+    problem::{Kind, Problem},
+    types::{Email, Name},
+};
+use uuid::Uuid;
+
+/// The person whose token came with the request. The signature, the issuer, the audience and the times of the token were checked
+/// by the authorizer: without it there are no claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's `sub`.
+    pub user_id: Uuid,
+    /// The token's `email`, if the identity provider has seen a proof that it is the person's. One that is not proved
+    /// opens nothing, and so is not kept.
+    pub verified_email: Option<Email>,
+    /// The token's `name`, where it is a [`Name`].
+    pub full_name: Option<Name>,
+    /// The token's `picture`, where it is an https address.
+    pub avatar_url: Option<String>,
+}
+
+impl Caller {
+    /// The parameters of the database's `sign_in`, in its order.
+    #[must_use]
+    pub fn parameters(&self) -> [Parameter<'_>; 4] {
+        [
+            (&self.user_id, Type::UUID),
+            (&self.verified_email, Type::TEXT),
+            (&self.full_name, Type::TEXT),
+            (&self.avatar_url, Type::TEXT),
+        ]
+    }
+}
+
+/// The caller of a request; 401 where there is none.
+pub fn caller(request: &Request) -> Result<Caller, Problem> {
+    let unauthenticated = || {
+        Problem::new(
+            Kind::Unauthenticated,
+            "Send a valid token: Authorization: Bearer <token>.",
+        )
+    };
+
+    let authorizer = request
+        .request_context
+        .authorizer
+        .as_ref()
+        .ok_or_else(unauthenticated)?;
+    let claims = &authorizer.jwt.as_ref().ok_or_else(unauthenticated)?.claims;
+    let claim = |name: &str| claims.get(name).map(String::as_str);
+
+    Ok(Caller {
+        user_id: claim("sub")
+            .and_then(|sub| sub.parse().ok())
+            .ok_or_else(unauthenticated)?,
+        // The gateway writes every claim as text, so a JSON `true` and the text "true" look the same here.
+        verified_email: claim("email")
+            .filter(|_| claim("email_verified") == Some("true"))
+            .and_then(|email| email.parse().ok()),
+        full_name: claim("name").and_then(|name| name.parse().ok()),
+        avatar_url: claim("picture")
+            .filter(|url| is_picture(url))
+            .map(str::to_owned),
+    })
+}
+
+/// A person sets their own picture: only an address that a browser fetches, and does not run, is kept.
+fn is_picture(url: &str) -> bool {
+    url.starts_with("https://")
+        && url.len() <= 2_048
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn request(authorizer: &Value) -> Request {
+        serde_json::from_value(json!({
+            "version": "2.0",
+            "requestContext": {"http": {"method": "GET"}, "authorizer": authorizer},
+        }))
+        .expect("an event")
+    }
+
+    fn with_claims(claims: &Value) -> Result<Caller, Problem> {
+        caller(&request(
+            &json!({"jwt": {"claims": claims, "scopes": null}}),
+        ))
+    }
+
+    const SUB: &str = "0197f3a0-0000-7000-8000-000000000001";
+
+    #[test]
+    fn claims_make_a_caller() {
+        let claims = json!({"sub": SUB, "email": "Ada@Example.org", "email_verified": "true", "name": "Ada", "picture": "https://a.example/p.png"});
+        let caller = with_claims(&claims).unwrap();
+        assert_eq!(caller.user_id.to_string(), SUB);
+        assert_eq!(caller.verified_email.unwrap().as_str(), "ada@example.org");
+        assert_eq!(caller.full_name.unwrap().as_str(), "Ada");
+        assert_eq!(
+            caller.avatar_url.as_deref(),
+            Some("https://a.example/p.png")
+        );
+    }
+
+    #[test]
+    fn only_a_verified_address_counts() {
+        for verified in ["false", "True", "1", "yes", ""] {
+            let caller = with_claims(
+                &json!({"sub": SUB, "email": "ada@example.org", "email_verified": verified}),
+            )
+            .unwrap();
+            assert_eq!(caller.verified_email, None, "email_verified {verified:?}");
+        }
+        assert_eq!(
+            with_claims(&json!({"sub": SUB, "email": "ada@example.org"}))
+                .unwrap()
+                .verified_email,
+            None
+        );
+    }
+
+    #[test]
+    fn without_claims_nobody_is_asking() {
+        for authorizer in [
+            json!(null),
+            json!({}),
+            json!({"lambda": {"sub": SUB}}),
+            json!({"jwt": {"claims": {}}}),
+            json!({"jwt": {"claims": {"sub": "ada"}}}),
+        ] {
+            assert_eq!(
+                caller(&request(&authorizer)).unwrap_err().kind(),
+                Kind::Unauthenticated,
+                "{authorizer}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_person_made_up_is_left_out() {
+        let caller = with_claims(&json!({"sub": SUB, "email": "nobody", "email_verified": "true", "name": "a\u{0}b", "picture": "javascript:alert(1)"})).unwrap();
+        assert_eq!(
+            (caller.verified_email, caller.full_name, caller.avatar_url),
+            (None, None, None)
+        );
+    }
+}

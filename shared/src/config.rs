@@ -1,0 +1,117 @@
+//! Configuration: environment variables, read once, with every fault reported at once.
+
+use std::{fmt, str::FromStr};
+
+/// The variables a function is configured by, taken one by one; what is wrong is gathered.
+pub struct Variables<Read> {
+    read: Read,
+    faults: Vec<String>,
+}
+
+/// The variables of this process.
+#[must_use]
+pub fn variables() -> Variables<impl Fn(&str) -> Option<String>> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that the others are sent to"
+    )]
+    Variables::new(|name| std::env::var(name).ok())
+}
+
+/// Requests that this environment gets at once: 1, unless it is a Lambda Managed Instance
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html>). Threads and connections go by it.
+#[must_use]
+pub fn concurrency() -> usize {
+    let concurrency = variables()
+        .optional("AWS_LAMBDA_MAX_CONCURRENCY")
+        .unwrap_or(1);
+    std::cmp::max(1, concurrency)
+}
+
+impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
+    /// The variables that `read` finds; an empty one counts as not set, because a template can't leave one out.
+    pub fn new(read: Read) -> Self {
+        Self {
+            read,
+            faults: Vec::new(),
+        }
+    }
+
+    /// A variable that must be set.
+    pub fn required<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let value = self.optional(name);
+        if value.is_none() && self.text(name).is_none() {
+            self.faults.push(format!("{name} is not set"));
+        }
+        value
+    }
+
+    /// A variable that may be absent.
+    pub fn optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        self.text(name)?
+            .parse()
+            .map_err(|error| self.faults.push(format!("{name}: {error}")))
+            .ok()
+    }
+
+    /// The configuration, if nothing was wrong; it is `Some` unless a fault was noted.
+    pub fn finish<T>(self, configuration: Option<T>) -> Result<T, Faults> {
+        match configuration {
+            Some(configuration) if self.faults.is_empty() => Ok(configuration),
+            _ => Err(Faults(self.faults)),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        (self.read)(name).filter(|value| !value.is_empty())
+    }
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Faults(Vec<String>);
+
+impl Faults {
+    /// A single fault, found after the variables were read.
+    #[must_use]
+    pub fn one(fault: String) -> Self {
+        Self(vec![fault])
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration has faults: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let mut variables = Variables::new(|name: &str| match name {
+            "DAYS" => Some("many".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "NAME" => Some("Ada".to_owned()),
+            _ => None,
+        });
+        let days = variables.optional::<u32>("DAYS");
+        let read = (
+            variables.required::<String>("NAME"),
+            variables.optional::<String>("EMPTY"),
+            variables.required::<String>("ABSENT"),
+        );
+        assert_eq!((days, read), (None, (Some("Ada".to_owned()), None, None)));
+        let Err(Faults(faults)) = variables.finish(Some(())) else {
+            panic!("faults were passed over")
+        };
+        assert_eq!(
+            faults,
+            ["DAYS: invalid digit found in string", "ABSENT is not set"]
+        );
+    }
+}

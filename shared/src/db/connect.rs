@@ -1,0 +1,93 @@
+use super::login::Login;
+use crate::config::Faults;
+use deadpool_postgres::Connect;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use std::{pin::Pin, sync::Arc};
+use tokio::task::JoinHandle;
+use tokio_postgres::{
+    Client, Config, Connection, Error, NoTls, Socket, config::SslMode, tls::TlsStream,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Makes a connection with the login as it is at that moment.
+pub(super) struct Connector {
+    login: Arc<Login>,
+    tls: MakeRustlsConnect,
+}
+
+impl Connector {
+    /// With the certificates in `ca_file`, or the public ones.
+    pub(super) fn new(login: Arc<Login>, ca_file: Option<&str>) -> Result<Self, Faults> {
+        let roots = match ca_file {
+            None => RootCertStore {
+                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+            },
+            Some(file) => {
+                roots_in(file).map_err(|error| Faults::one(format!("DATABASE_CA_FILE: {error}")))?
+            }
+        };
+        let tls = ClientConfig::builder_with_provider(Arc::new(p256_first()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider supports the default protocol versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            login,
+            tls: MakeRustlsConnect::new(tls),
+        })
+    }
+}
+
+fn roots_in(file: &str) -> Result<RootCertStore, Box<dyn std::error::Error>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file)? {
+        roots.add(certificate?)?;
+    }
+    if roots.is_empty() {
+        Err("holds no certificate".into())
+    } else {
+        Ok(roots)
+    }
+}
+
+/// PostgreSQL takes P-256 unless it is told otherwise (`ssl_ecdh_curve`): guessing it first saves a round trip.
+fn p256_first() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    provider
+        .kx_groups
+        .sort_by_key(|group| group.name() != rustls::NamedGroup::secp256r1);
+    provider
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
+        let login = self
+            .login
+            .last_read()
+            .expect("the pool is asked for a connection only once the login is read");
+        Box::pin(async move {
+            if login.get_ssl_mode() == SslMode::Disable {
+                login.connect(NoTls).await.map(in_background)
+            } else {
+                login.connect(self.tls.clone()).await.map(in_background)
+            }
+        })
+    }
+}
+
+/// Drives a connection until it ends. What ends it is told to the statement that waits on it.
+fn in_background<T>(
+    (client, connection): (Client, Connection<Socket, T>),
+) -> (Client, JoinHandle<()>)
+where
+    T: TlsStream + Unpin + Send + 'static,
+{
+    (client, tokio::spawn(async { drop(connection.await) }))
+}

@@ -1,0 +1,44 @@
+//! From an API Gateway event to checked input, and from a value to an answer.
+
+mod answer;
+mod body;
+mod page;
+
+pub use answer::Answer;
+pub use body::{MAX_BODY, Members, body};
+pub use page::{List, Page, Position, page};
+
+use crate::problem::Problem;
+use uuid::Uuid;
+
+/// A request as API Gateway hands it over: an HTTP API event, payload format 2.0
+/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
+///
+/// It is used as it is. Turning it into an `http::Request` first would build a URI that nobody reads, and panic over a body
+/// that claims to be base64 and isn't.
+pub type Request = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+
+/// The route that API Gateway matched, as `template.yaml` writes it: `POST /businesses`.
+#[must_use]
+pub fn route(request: &Request) -> &str {
+    request
+        .request_context
+        .route_key
+        .as_deref()
+        .unwrap_or_default()
+}
+
+/// The answer to a route that this function does not serve: the template and the function disagree.
+#[must_use]
+pub fn unknown_route(route: &str) -> Problem {
+    Problem::internal(format!("this function does not serve {route:?}"))
+}
+
+/// The id in the path, as in `/businesses/{business_id}`. What is no UUID names nothing that exists: 404.
+pub fn path_id(request: &Request, parameter: &str, what: &'static str) -> Result<Uuid, Problem> {
+    request
+        .path_parameters
+        .get(parameter)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Problem::not_found(what))
+}

@@ -1,0 +1,195 @@
+use super::Request;
+use crate::{
+    db::{Parameter, Type},
+    problem::{InputFault, Problem},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
+
+/// Where an item stands in a list that runs from the newest to the oldest. The page after it is what comes after it in this
+/// order, so pages neither repeat nor skip an item when others are added meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// When the item was created.
+    pub created_at: Timestamp,
+    /// The item's id, which settles the order of two of the same moment.
+    pub id: Uuid,
+}
+
+impl Position {
+    /// Before every item.
+    const START: Self = Self {
+        created_at: Timestamp::MAX,
+        id: Uuid::max(),
+    };
+
+    /// The opaque text that stands for it: its microseconds since 1970, which is how exact PostgreSQL is, and its id.
+    fn cursor(self) -> String {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.created_at.as_microsecond().to_be_bytes());
+        bytes[8..].copy_from_slice(self.id.as_bytes());
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn from_cursor(cursor: &str) -> Option<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (microseconds, id) = bytes.split_first_chunk()?;
+        Some(Self {
+            created_at: Timestamp::from_microsecond(i64::from_be_bytes(*microseconds)).ok()?,
+            id: Uuid::from_slice(id).ok()?,
+        })
+    }
+}
+
+/// The part of a list that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    after: Position,
+    /// One more than are shown: that one tells whether there is a next page.
+    rows: i64,
+}
+
+impl Page {
+    /// The parameters of a statement that reads the page: where it starts (time and id), and how many rows to read.
+    #[must_use]
+    pub fn parameters(&self) -> [Parameter<'_>; 3] {
+        [
+            (&self.after.created_at, Type::TIMESTAMPTZ),
+            (&self.after.id, Type::UUID),
+            (&self.rows, Type::INT8),
+        ]
+    }
+}
+
+/// The page that `?limit=` and `?cursor=` ask for.
+pub fn page(request: &Request) -> Result<Page, Problem> {
+    let query = &request.query_string_parameters;
+    let mut faults = Vec::new();
+
+    let limit = query.first("limit").map_or(Some(DEFAULT_LIMIT), |text| {
+        text.parse().ok().filter(|n| (1..=MAX_LIMIT).contains(n))
+    });
+    if limit.is_none() {
+        faults.push(InputFault::of_parameter(
+            "limit",
+            "must be a number from 1 to 200",
+        ));
+    }
+    let after = query
+        .first("cursor")
+        .map_or(Some(Position::START), Position::from_cursor);
+    if after.is_none() {
+        faults.push(InputFault::of_parameter(
+            "cursor",
+            "must be the next_cursor of an earlier answer, unchanged",
+        ));
+    }
+    limit
+        .zip(after)
+        .map(|(limit, after)| Page {
+            after,
+            rows: limit + 1,
+        })
+        .ok_or_else(|| Problem::invalid_input(faults))
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize)]
+pub struct List<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    /// The answer to `page`, from the items that its parameters asked for.
+    pub fn new(page: Page, mut items: Vec<T>, position: impl Fn(&T) -> Position) -> Self {
+        let limit = usize::try_from(page.rows - 1).expect("a limit is 1 to 200");
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next_cursor = items
+            .last()
+            .filter(|_| more)
+            .map(|last| position(last).cursor());
+        Self { items, next_cursor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn with_query(query: &serde_json::Value) -> Result<Page, Problem> {
+        let event =
+            json!({"requestContext": {"http": {"method": "GET"}}, "queryStringParameters": query});
+        page(&serde_json::from_value(event).expect("an event"))
+    }
+
+    fn some_position() -> Position {
+        Position {
+            created_at: Timestamp::from_microsecond(1_700_000_000_123_456).unwrap(),
+            id: Uuid::from_u128(7),
+        }
+    }
+
+    #[test]
+    fn a_cursor_leads_back_to_its_position() {
+        let read =
+            with_query(&json!({"cursor": some_position().cursor(), "limit": "200"})).unwrap();
+        assert_eq!(
+            read,
+            Page {
+                after: some_position(),
+                rows: 201
+            }
+        );
+        assert_eq!(
+            with_query(&json!({})).unwrap(),
+            Page {
+                after: Position::START,
+                rows: DEFAULT_LIMIT + 1
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_no_page_is_refused() {
+        let whole = some_position().cursor();
+        for wrong in [
+            json!({"limit": "0"}),
+            json!({"limit": "201"}),
+            json!({"limit": "ten"}),
+            json!({"limit": ""}),
+            json!({"cursor": "x"}),
+            json!({"cursor": &whole[1..]}),
+            json!({"cursor": format!("{whole}AAAA")}),
+            json!({"cursor": format!("f{}", "_".repeat(31))}),
+        ] {
+            assert!(with_query(&wrong).is_err(), "{wrong}");
+        }
+        let both = with_query(&json!({"limit": "x", "cursor": "x"}))
+            .unwrap_err()
+            .answer("id")
+            .json();
+        assert_eq!(both["errors"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn only_a_list_that_goes_on_has_a_next_cursor() {
+        let page = Page {
+            after: Position::START,
+            rows: 3,
+        };
+        let list = |n: usize| List::new(page, vec![(); n], |()| some_position());
+        assert_eq!((list(2).items.len(), list(2).next_cursor), (2, None));
+        assert_eq!(
+            (list(3).items.len(), list(3).next_cursor),
+            (2, Some(some_position().cursor()))
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! What two or more functions use. `docs/ARCHITECTURE.md` shows how a request passes through it.
+
+mod app;
+pub mod auth;
+pub mod aws;
+pub mod config;
+pub mod db;
+pub mod http;
+pub mod mail;
+pub mod problem;
+mod serve;
+pub mod types;
+
+pub use app::App;
+pub use serve::serve;

@@ -1,0 +1,253 @@
+//! What can go wrong with a request, as the client is told (RFC 9457, Problem Details for HTTP APIs).
+
+use crate::http::Answer;
+use serde::Serialize;
+use serde_json::json;
+use std::{borrow::Cow, error::Error, time::Duration};
+
+/// A kind of problem. A 4xx is the client's to mend, 500 is our bug, 503 says to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The event does not come from API Gateway.
+    NotAnHttpEvent,
+    /// The body is missing or is not JSON.
+    MalformedBody,
+    /// No valid token.
+    Unauthenticated,
+    /// There is no such thing, or it is somebody else's: nothing tells the two apart.
+    NotFound,
+    /// The account has an athlete in this gym already.
+    AlreadyAMember,
+    /// The body is larger than [`crate::http::MAX_BODY`].
+    BodyTooLarge,
+    /// The body is declared as something else than JSON.
+    UnsupportedMediaType,
+    /// The body or the query holds something that can't be taken; `errors` names each.
+    InvalidInput,
+    /// The code is wrong, used, revoked or expired: nothing tells these apart.
+    InvalidAthleteCode,
+    /// A bug of ours.
+    Internal,
+    /// Something that we need does not answer in time.
+    Unavailable,
+}
+
+impl Kind {
+    /// Status code, slug and title: the one place where they are written.
+    fn definition(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::NotAnHttpEvent => (
+                400,
+                "not-an-http-event",
+                "The event does not come from API Gateway",
+            ),
+            Self::MalformedBody => (400, "malformed-body", "The body is not a JSON object"),
+            Self::Unauthenticated => (401, "unauthenticated", "A valid token is needed"),
+            Self::NotFound => (404, "not-found", "Not found"),
+            Self::AlreadyAMember => (409, "already-a-member", "Already a member of this gym"),
+            Self::BodyTooLarge => (413, "body-too-large", "The body is too large"),
+            Self::UnsupportedMediaType => (415, "unsupported-media-type", "The body must be JSON"),
+            Self::InvalidInput => (422, "invalid-input", "The input has faults"),
+            Self::InvalidAthleteCode => (422, "invalid-athlete-code", "This code can't be used"),
+            Self::Internal => (500, "internal", "Something is wrong on our side"),
+            Self::Unavailable => (503, "unavailable", "Not available at the moment"),
+        }
+    }
+
+    /// The status code of the answer.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        self.definition().0
+    }
+
+    /// The last part of the problem's `type`.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        self.definition().1
+    }
+}
+
+/// One fault of the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InputFault {
+    #[serde(flatten)]
+    place: Place,
+    detail: Cow<'static, str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    Pointer(String),
+    Parameter(&'static str),
+}
+
+impl InputFault {
+    /// A fault of the member of the body at this JSON pointer (RFC 6901), given without its leading `#/`.
+    pub fn at(pointer: impl std::fmt::Display, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            place: Place::Pointer(format!("#/{pointer}")),
+            detail: detail.into(),
+        }
+    }
+
+    /// A fault of a query parameter.
+    pub fn of_parameter(name: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            place: Place::Parameter(name),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Why a request is refused: what the client is told, and apart from it the cause, for the log alone.
+#[derive(Debug)]
+pub struct Problem {
+    kind: Kind,
+    detail: Cow<'static, str>,
+    errors: Vec<InputFault>,
+    retry_after: Option<Duration>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    /// A problem with a sentence that says what to do.
+    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// Not there, or not the caller's.
+    #[must_use]
+    pub fn not_found(what: &'static str) -> Self {
+        Self::new(
+            Kind::NotFound,
+            format!("There is no such {what}, or it is not yours."),
+        )
+    }
+
+    /// Input with these faults.
+    #[must_use]
+    pub fn invalid_input(errors: Vec<InputFault>) -> Self {
+        let detail = match errors.len() {
+            1 => Cow::from("There is 1 fault; nothing was stored."),
+            n => Cow::from(format!("There are {n} faults; nothing was stored.")),
+        };
+        Self {
+            errors,
+            ..Self::new(Kind::InvalidInput, detail)
+        }
+    }
+
+    /// A bug of ours, with its cause for the log.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(
+            Kind::Internal,
+            "This is our fault and has been recorded; trying again later may help.",
+        )
+        .caused_by(cause)
+    }
+
+    /// Something that we need does not answer in time; the client is to come back after a second.
+    pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                Kind::Unavailable,
+                "Nothing is lost: please send the same request again.",
+            )
+            .caused_by(cause)
+        }
+    }
+
+    /// Adds the cause, for the log.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// What kind it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The cause and the causes behind it, on one line, for the log.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        let mut cause: &dyn Error = self.cause.as_deref()?;
+        let mut text = cause.to_string();
+        while let Some(deeper) = cause.source() {
+            text = format!("{text}: {deeper}");
+            cause = deeper;
+        }
+        Some(text)
+    }
+
+    /// The answer, as `application/problem+json`; `instance` is the id of the request.
+    #[must_use]
+    pub fn answer(&self, instance: &str) -> Answer {
+        let (status, slug, title) = self.kind.definition();
+        let mut body = json!({
+            "type": format!("urn:gymbrah:problem:{slug}"),
+            "title": title,
+            "status": status,
+            "detail": self.detail,
+            "instance": instance,
+        });
+        if !self.errors.is_empty() {
+            body["errors"] = json!(self.errors);
+        }
+        let mut answer = Answer::new(status, "application/problem+json", body.to_string());
+        if let Some(wait) = self.retry_after {
+            answer.header("retry-after", wait.as_secs().max(1).into());
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_problem_document() {
+        let faults = vec![
+            InputFault::at("email", "must not be empty"),
+            InputFault::of_parameter("limit", "must be a number"),
+        ];
+        let answer = Problem::invalid_input(faults).answer("id-1");
+        assert_eq!(answer.status(), 422);
+        assert_eq!(answer.content_type(), "application/problem+json");
+        assert_eq!(
+            answer.json(),
+            json!({
+                "type": "urn:gymbrah:problem:invalid-input",
+                "title": "The input has faults",
+                "status": 422,
+                "detail": "There are 2 faults; nothing was stored.",
+                "instance": "id-1",
+                "errors": [
+                    {"pointer": "#/email", "detail": "must not be empty"},
+                    {"parameter": "limit", "detail": "must be a number"},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn the_cause_is_for_the_log_alone() {
+        let cause = std::io::Error::other("the password is wrong");
+        let problem = Problem::unavailable(cause);
+        assert_eq!(problem.cause().as_deref(), Some("the password is wrong"));
+        let answer = problem.answer("id-1");
+        assert!(!answer.json().to_string().contains("password"));
+        assert_eq!(answer.headers().get("retry-after").unwrap(), "1");
+    }
+}

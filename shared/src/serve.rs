@@ -1,0 +1,246 @@
+use crate::{
+    config::Faults,
+    http::{Answer, Request, route},
+    problem::{Kind, Problem},
+};
+use futures::FutureExt;
+use lambda_http::{
+    Error, LambdaEvent,
+    aws_lambda_events::apigw::ApiGatewayV2httpResponse,
+    lambda_runtime::{run_concurrent, service_fn},
+};
+use serde_json::value::RawValue;
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+use tokio::runtime;
+
+/// Kept back from a function's time-out, to answer in.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
+
+/// Serves a function until its environment is shut down: makes its `App` once, and answers every event with what `handle` says.
+///
+/// Lambda's runtime never sees a failure. An event that is none of API Gateway's, a panic, and a handler that is still at
+/// work when the time-out comes near are answered like any other problem, and logged once.
+///
+/// # Errors
+/// When the configuration has faults, or the runtime API is not there: Lambda then starts the environment anew.
+pub fn serve<App, Handle, Handled>(
+    app: impl AsyncFnOnce() -> Result<App, Faults>,
+    handle: Handle,
+) -> Result<(), Error>
+where
+    App: Send + Sync + 'static,
+    Handle: Fn(&'static App, Request) -> Handled + Copy + Send + Sync + 'static,
+    Handled: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
+    log_as_json();
+    runtime(crate::config::concurrency())?.block_on(async move {
+        let app: &'static App = Box::leak(Box::new(app().await?));
+        run_concurrent(service_fn(
+            move |event: LambdaEvent<Box<RawValue>>| async move {
+                Ok::<ApiGatewayV2httpResponse, Infallible>(
+                    answer(event, |request| handle(app, request)).await.into(),
+                )
+            },
+        ))
+        .await
+    })
+}
+
+async fn answer<Handled>(
+    event: LambdaEvent<Box<RawValue>>,
+    handle: impl FnOnce(Request) -> Handled,
+) -> Answer
+where
+    Handled: Future<Output = Result<Answer, Problem>>,
+{
+    let LambdaEvent { payload, context } = event;
+    let started = Instant::now();
+    let mut route_key = String::new();
+    let mut request_id = context.request_id.clone();
+
+    let result = match serde_json::from_str::<Request>(payload.get()) {
+        Ok(request) => {
+            route(&request).clone_into(&mut route_key);
+            if let Some(id) = &request.request_context.request_id {
+                request_id.clone_from(id);
+            }
+            let budget = time_left(context.deadline).saturating_sub(TIME_TO_ANSWER);
+            match tokio::time::timeout(budget, AssertUnwindSafe(handle(request)).catch_unwind())
+                .await
+            {
+                Ok(Ok(result)) => result,
+                Ok(Err(_panic)) => Err(Problem::internal("the handler panicked")),
+                Err(_elapsed) => Err(Problem::unavailable(
+                    "the handler was still at work when the time-out came near",
+                )),
+            }
+        }
+        Err(error) => Err(not_an_http_event(&error)),
+    };
+    let answer = match &result {
+        Ok(answer) => answer.clone(),
+        Err(problem) => problem.answer(&request_id),
+    };
+    log(
+        &request_id,
+        &route_key,
+        started.elapsed(),
+        answer.status(),
+        result.as_ref().err(),
+    );
+    answer
+}
+
+fn not_an_http_event(error: &serde_json::Error) -> Problem {
+    Problem::new(
+        Kind::NotAnHttpEvent,
+        "Send an API Gateway HTTP API event, payload format 2.0, in which every claim is a text; events/ has samples.",
+    )
+    .caused_by(format!("{:?} at line {} column {}", error.classify(), error.line(), error.column()))
+}
+
+/// Lambda gives the deadline as a time of the environment's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing but the environment's own clock can be compared with its deadline"
+)]
+fn time_left(deadline_ms: u64) -> Duration {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    Duration::from_millis(deadline_ms).saturating_sub(now)
+}
+
+/// One line for each request, and never who or what it was about.
+fn log(request_id: &str, route: &str, duration: Duration, status: u16, problem: Option<&Problem>) {
+    static WARM: AtomicBool = AtomicBool::new(false);
+    let cold_start = !WARM.swap(true, Ordering::Relaxed);
+    let duration_ms = duration.as_secs_f64() * 1_000.0;
+    let slug = problem.map(|problem| problem.kind().slug());
+    let cause = problem.and_then(Problem::cause);
+    if status >= 500 {
+        tracing::error!(
+            request_id,
+            route,
+            status,
+            problem = slug,
+            cause,
+            duration_ms,
+            cold_start,
+            "request"
+        );
+    } else {
+        tracing::info!(
+            request_id,
+            route,
+            status,
+            problem = slug,
+            cause,
+            duration_ms,
+            cold_start,
+            "request"
+        );
+    }
+}
+
+/// JSON lines on standard output, which is where Lambda takes a log from.
+pub(crate) fn log_as_json() {
+    // Only a test process has a subscriber already, and then that one stays.
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_max_level(tracing::Level::INFO)
+        .try_init();
+}
+
+/// One thread serves one request at a time best: a hand-over between threads costs more than it gains. Only an
+/// environment that gets several requests at once wants several.
+fn runtime(concurrency: usize) -> std::io::Result<runtime::Runtime> {
+    let mut builder = if concurrency > 1 {
+        runtime::Builder::new_multi_thread()
+    } else {
+        runtime::Builder::new_current_thread()
+    };
+    builder.enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lambda_http::Context;
+
+    const EVENT: &str = r#"{"version": "2.0", "requestContext": {"requestId": "id-1", "routeKey": "GET /me", "http": {"method": "GET"}}}"#;
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the deadline that Lambda would give"
+    )]
+    fn event(payload: &str) -> LambdaEvent<Box<RawValue>> {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let mut context = Context::default();
+        context.deadline = u64::try_from(now.as_millis()).unwrap() + 400;
+        LambdaEvent::new(RawValue::from_string(payload.to_owned()).unwrap(), context)
+    }
+
+    #[tokio::test]
+    async fn what_the_handler_says_is_the_answer() {
+        let answer = answer(event(EVENT), async |_| Ok(Answer::ok(&"yes"))).await;
+        assert_eq!((answer.status(), answer.json()), (200, "yes".into()));
+    }
+
+    #[tokio::test]
+    async fn a_problem_carries_the_id_of_the_request() {
+        let answer = answer(event(EVENT), async |_| Err(Problem::not_found("gym"))).await;
+        assert_eq!(
+            (answer.status(), &answer.json()["instance"]),
+            (404, &"id-1".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn an_event_of_another_kind_is_refused_in_words() {
+        for payload in [
+            "{}",
+            "null",
+            "[]",
+            "\"x\"",
+            r#"{"Records": [{"eventSource": "aws:sqs"}]}"#,
+            r#"{"requestContext": {"elb": {}}}"#,
+            r#"{"requestContext": {"http": {"method": "GET"}, "authorizer": {"jwt": {"claims": {"email_verified": true}}}}}"#,
+        ] {
+            let answer = answer(event(payload), async |_| Ok(Answer::ok(&"yes"))).await;
+            assert_eq!(
+                (answer.status(), &answer.json()["type"]),
+                (400, &"urn:gymbrah:problem:not-an-http-event".into()),
+                "{payload}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        let answer = answer(event(EVENT), async |_| panic!("a bug")).await;
+        assert_eq!(
+            (answer.status(), &answer.json()["type"]),
+            (500, &"urn:gymbrah:problem:internal".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_hangs_is_answered_for_in_time() {
+        let answer = answer(event(EVENT), async |_| std::future::pending().await).await;
+        assert_eq!(
+            (answer.status(), &answer.json()["type"]),
+            (503, &"urn:gymbrah:problem:unavailable".into())
+        );
+    }
+}

@@ -1,0 +1,249 @@
+use super::Fault;
+use postgres_types::{FromSql, ToSql};
+use std::{fmt, str::FromStr};
+
+/// Crockford's base 32 (<https://www.crockford.com/base32.html>): digits and capitals without I, L, O and U.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Characters of a code: nine drawn ones and the check.
+const LENGTH: usize = 10;
+
+/// The code that claims an athlete: 45 random bits and a check, shown as `XXXXX-XXXXX`, stored without the hyphen.
+///
+/// The check makes the code a root of α as a polynomial over GF(32). Every position so has a weight of its own, a power of
+/// α, none of them zero: one wrong character changes the sum, and so does a swap of any two that differ. A form can
+/// refuse a typo by itself; no endpoint has to tell whether a code exists.
+#[derive(Clone, PartialEq, Eq, ToSql, FromSql)]
+#[postgres(transparent)]
+pub struct AthleteCode(String);
+
+impl AthleteCode {
+    /// A new code from the operating system's generator. Without randomness nothing is safe to do, and it panics.
+    #[must_use]
+    pub fn draw() -> Self {
+        let mut entropy = [0; 8];
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one source that an App is given"
+        )]
+        getrandom::fill(&mut entropy).expect("the operating system gives random bytes");
+        Self::from_entropy(u64::from_le_bytes(entropy))
+    }
+
+    /// The code that the lowest 45 bits of `entropy` make.
+    #[must_use]
+    pub fn from_entropy(entropy: u64) -> Self {
+        let mut values = [0; LENGTH];
+        for (position, value) in values[..LENGTH - 1].iter_mut().enumerate() {
+            *value = (entropy >> (5 * position) & 31) as u8;
+        }
+        values[LENGTH - 1] = times_alpha(at_alpha(&values[..LENGTH - 1]));
+        Self::of(values)
+    }
+
+    fn of(values: [u8; LENGTH]) -> Self {
+        Self(
+            values
+                .iter()
+                .map(|&value| char::from(ALPHABET[usize::from(value)]))
+                .collect(),
+        )
+    }
+}
+
+impl FromStr for AthleteCode {
+    type Err = Fault;
+
+    /// Reads a code as a person types it: in any case, with spaces and hyphens anywhere, O for 0, I and L for 1.
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        const FORM: Fault =
+            Fault("must be the ten letters and digits of the invitation, like 7ZQ4M-K2T9X");
+
+        let mut values = [0; LENGTH];
+        let mut read = 0;
+        for character in text.chars().filter(|c| !matches!(c, ' ' | '-')) {
+            let value = value_of(character).ok_or(FORM)?;
+            *values.get_mut(read).ok_or(FORM)? = value;
+            read += 1;
+        }
+        if read < LENGTH {
+            return Err(FORM);
+        }
+        if at_alpha(&values) != 0 {
+            return Err(Fault(
+                "has a typo: compare it with the invitation, character by character",
+            ));
+        }
+        Ok(Self::of(values))
+    }
+}
+
+impl fmt::Display for AthleteCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (left, right) = self.0.split_at(LENGTH / 2);
+        write!(f, "{left}-{right}")
+    }
+}
+
+impl serde::Serialize for AthleteCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A code opens a door: it is not for logs.
+impl fmt::Debug for AthleteCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AthleteCode(…)")
+    }
+}
+
+fn value_of(character: char) -> Option<u8> {
+    let read_as = match character.to_ascii_uppercase() {
+        'O' => '0',
+        'I' | 'L' => '1',
+        other => other,
+    };
+    ALPHABET
+        .iter()
+        .position(|&symbol| char::from(symbol) == read_as)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+/// The polynomial with these coefficients, highest power first, at α (Horner's rule).
+fn at_alpha(coefficients: &[u8]) -> u8 {
+    coefficients
+        .iter()
+        .fold(0, |sum, coefficient| times_alpha(sum) ^ coefficient)
+}
+
+/// Multiplication by α, a root of x⁵ + x² + 1, which is primitive: α's powers repeat only after 31.
+fn times_alpha(value: u8) -> u8 {
+    let doubled = value << 1;
+    if doubled & 0b10_0000 == 0 {
+        doubled
+    } else {
+        doubled ^ 0b10_0101
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODES: u64 = 3_000;
+
+    /// Codes spread over the whole 45 bits, the same in every run.
+    fn codes() -> impl Iterator<Item = AthleteCode> {
+        (0..CODES).map(|n| AthleteCode::from_entropy(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 7))
+    }
+
+    fn symbols_of(code: &AthleteCode) -> [u8; LENGTH] {
+        code.0
+            .as_bytes()
+            .try_into()
+            .expect("a code has ten characters")
+    }
+
+    fn is_read(symbols: &[u8]) -> bool {
+        str::from_utf8(symbols)
+            .expect("ASCII")
+            .parse::<AthleteCode>()
+            .is_ok()
+    }
+
+    #[test]
+    fn reads_what_it_shows() {
+        for code in codes() {
+            assert_eq!(code.to_string().parse(), Ok(code.clone()));
+            assert_eq!(code.0.parse(), Ok(code));
+        }
+    }
+
+    #[test]
+    fn every_single_wrong_character_is_caught() {
+        for code in codes() {
+            for position in 0..LENGTH {
+                for &wrong in ALPHABET
+                    .iter()
+                    .filter(|&&symbol| symbol != symbols_of(&code)[position])
+                {
+                    let mut typed = symbols_of(&code);
+                    typed[position] = wrong;
+                    assert!(
+                        !is_read(&typed),
+                        "{code} typed as {}",
+                        String::from_utf8_lossy(&typed)
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_swap_of_two_positions_is_caught() {
+        for code in codes() {
+            for first in 0..LENGTH {
+                for second in first + 1..LENGTH {
+                    let mut typed = symbols_of(&code);
+                    typed.swap(first, second);
+                    assert_eq!(
+                        is_read(&typed),
+                        typed == symbols_of(&code),
+                        "{code} typed as {}",
+                        String::from_utf8_lossy(&typed)
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn is_read_kindly() {
+        let code = AthleteCode::from_entropy(0b1 << 40 | 0b10_0000); // 0 and 1 are both in it
+        let shown = code.to_string();
+        assert!(shown.contains('0') && shown.contains('1'), "{shown}");
+        for typed in [
+            shown.to_lowercase(),
+            shown.replace('-', ""),
+            format!(" {} ", shown.replace('-', " - ")),
+            shown.replace('0', "O").replace('1', "I"),
+            shown.replace('0', "o").replace('1', "l"),
+        ] {
+            assert_eq!(typed.parse(), Ok(code.clone()), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_code_is_refused_with_a_reason() {
+        let nine = &AthleteCode::from_entropy(7).0[..9];
+        for typed in [
+            "",
+            "-",
+            "7ZQ4M",
+            "7ZQ4M-K2T9X-7",
+            "UUUUU-UUUUU",
+            "７ZQ4MK2T9X",
+            "7ZQ4M\0K2T9X",
+            nine,
+        ] {
+            let Fault(reason) = typed.parse::<AthleteCode>().expect_err(typed);
+            assert!(
+                reason.contains("ten letters and digits"),
+                "{typed}: {reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn draws_differ() {
+        let drawn: std::collections::HashSet<_> =
+            (0..1_000).map(|_| AthleteCode::draw().0).collect();
+        assert_eq!(drawn.len(), 1_000);
+    }
+
+    #[test]
+    fn debug_output_does_not_show_it() {
+        assert_eq!(format!("{:?}", AthleteCode::draw()), "AthleteCode(…)");
+    }
+}

@@ -1,0 +1,70 @@
+use super::Fault;
+use postgres_types::ToSql;
+use std::str::FromStr;
+
+/// The language somebody is written to: a BCP 47 tag such as `it` or `pt-BR` (RFC 5646, the language-script-region part).
+#[derive(Clone, PartialEq, Eq, Debug, ToSql)]
+#[postgres(transparent)]
+pub struct Locale(String);
+
+impl Locale {
+    /// The tag.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Locale {
+    fn default() -> Self {
+        Self("en".to_owned())
+    }
+}
+
+impl FromStr for Locale {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        let mut subtags = text.split('-');
+        let language_is_right = subtags.next().is_some_and(|tag| {
+            (2..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphabetic())
+        });
+        let others_are_right = text.len() <= 12
+            && subtags.all(|tag| {
+                (2..=4).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric())
+            });
+        if language_is_right && others_are_right {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Fault("must be a language tag (BCP 47) like it or pt-BR"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_a_language_and_perhaps_where() {
+        for right in ["en", "it", "it-IT", "zh-Hant-TW", "es-419"] {
+            assert_eq!(right.parse::<Locale>().unwrap().as_str(), right);
+        }
+        for wrong in [
+            "",
+            "e",
+            "italian",
+            "it_IT",
+            "it-",
+            "12",
+            "it-IT\n",
+            "../it",
+            "en-x-very-long-tag",
+        ] {
+            assert!(
+                wrong.parse::<Locale>().is_err(),
+                "{wrong:?} was taken for a language"
+            );
+        }
+    }
+}

@@ -1,0 +1,105 @@
+use super::Fault;
+use postgres_types::ToSql;
+use std::{fmt, str::FromStr};
+
+/// Characters a name may have.
+const MAX_LENGTH: usize = 120;
+
+/// What a person, a gym or a workout is called: 1 to 120 characters of any script, on one line.
+#[derive(Clone, PartialEq, Eq, ToSql)]
+#[postgres(transparent)]
+pub struct Name(String);
+
+impl Name {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = Fault;
+
+    /// Reads a name; white space around it is dropped.
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Fault("must not be empty"));
+        }
+        if text.chars().count() > MAX_LENGTH {
+            return Err(Fault("must be at most 120 characters"));
+        }
+        if text
+            .chars()
+            .any(|c| c.is_control() || ends_a_line(c) || reorders_text(c))
+        {
+            return Err(Fault(
+                "must not contain line breaks, control characters or characters that reorder text",
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// U+2028 and U+2029 are line breaks without being control characters.
+fn ends_a_line(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// The embeddings, overrides and isolates of bidirectional text (UAX #9, section 2), with which a name can pass for
+/// another. The plain marks, which Arabic and Hebrew names do need, stay allowed.
+fn reorders_text(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A name is personal: it is not for logs.
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Name(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_script_is_a_name() {
+        for name in [
+            "Zoë",
+            "李小龍",
+            "محمد علي",
+            "דוד\u{200F}",
+            "O'Connor",
+            "Robert'); DROP TABLE athlete;--",
+            "<b>Gym</b> & Söhne",
+            "💪 24/7",
+        ] {
+            assert_eq!(format!(" {name}\n").parse::<Name>().unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn what_would_break_a_line_or_pass_for_another_is_refused() {
+        for wrong in [
+            "",
+            " \t ",
+            "a\nb",
+            "a\r\nBcc: x",
+            "a\0b",
+            "a\u{85}b",
+            "a\u{2028}b",
+            "a\u{202E}b",
+            "a\u{2066}b",
+            &"x".repeat(121),
+            &"x".repeat(10_000),
+        ] {
+            assert!(
+                wrong.parse::<Name>().is_err(),
+                "{wrong:?} was taken for a name"
+            );
+        }
+        assert!("é".repeat(120).parse::<Name>().is_ok());
+    }
+}
