@@ -171,6 +171,9 @@ COMMENT ON COLUMN athlete_code_attempt.failures IS 'How many were wrong since th
 -- It writes nothing where nothing has changed.
 CREATE FUNCTION sign_in(caller uuid, verified_email text, caller_name text, caller_avatar text)
 RETURNS SETOF "user" LANGUAGE sql VOLATILE AS $$
+    -- Accounts that prove one address at the same moment take their turns.
+    SELECT pg_advisory_xact_lock(hashtextextended(verified_email, 0));
+
     UPDATE "user" SET email = NULL WHERE email = verified_email AND id <> caller;
 
     INSERT INTO "user" AS known (id, email, full_name, avatar_url)

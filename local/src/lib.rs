@@ -1,1 +1,29 @@
+//! The local stack: what `cargo dev` and the end-to-end tests run the functions on.
+//!
+//! On AWS the functions stand behind API Gateway and beside RDS, SES and Secrets Manager. Here the same binaries stand behind
+//! a [`gateway`] that reads the same `template.yaml`, the Lambda runtime API of cargo-lambda ([`lambda`]), a private
+//! [`postgres`] server and moto ([`aws`]), all on the loopback address. [`stack::Stack`] puts them together.
+//!
+//! Nothing of this crate is deployed.
 
+pub mod aws;
+pub mod build;
+pub mod child;
+pub mod gateway;
+pub mod lambda;
+pub mod logs;
+pub mod port;
+pub mod postgres;
+pub mod services;
+pub mod shared;
+pub mod stack;
+pub mod template;
+pub mod tools;
+pub mod walk;
+pub mod workspace;
+
+/// Tells a person at the terminal what is going on, on standard error: results go to standard output.
+#[expect(clippy::print_stderr, reason = "this crate is a command-line tool")]
+fn progress(message: impl std::fmt::Display) {
+    eprintln!("{message}");
+}

@@ -15,10 +15,7 @@ use deadpool_postgres::{
 use login::Login;
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_postgres::{
-    Client,
-    error::{DbError, SqlState},
-};
+use tokio_postgres::{Client, error::SqlState};
 pub use tokio_postgres::{
     Row,
     types::{Json, ToSql, Type},
@@ -42,6 +39,8 @@ pub struct DbConfig {
     /// A file of certificates, in PEM, one of which must have signed the server's. Without it the public ones count, of which
     /// RDS Proxy shows one; RDS itself needs Amazon's bundle.
     pub ca_file: Option<String>,
+    /// Connections at most: as many as requests come at once.
+    pub connections: usize,
 }
 
 impl DbConfig {
@@ -53,6 +52,7 @@ impl DbConfig {
         Some(Self {
             secret_id: variables.required("DATABASE_SECRET_ID")?,
             ca_file,
+            connections: concurrency(),
         })
     }
 }
@@ -60,7 +60,7 @@ impl DbConfig {
 /// One parameter of a statement with its type, which spares the server a look-up and the client a round trip.
 pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// The database, by a pool of as many connections as requests come at once.
+/// The database, by a pool of connections.
 pub struct Db {
     pool: Pool,
     login: Arc<Login>,
@@ -81,7 +81,7 @@ impl Db {
             },
         );
         let pool = Pool::builder(manager)
-            .max_size(concurrency())
+            .max_size(config.connections)
             .build()
             .expect("a pool without time-outs needs no runtime");
         let db = Self { pool, login };
@@ -220,16 +220,12 @@ fn is_lost(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// Whether the statement failed because of another one of the same moment, and will not when it is repeated.
+/// Whether the server took a statement back because of another one of the same moment.
 fn is_transient(error: &tokio_postgres::Error) -> bool {
-    // Two accounts prove one address at once: the second try finds it in the first one's row, and releases it there.
-    let address_was_being_taken =
-        error.as_db_error().and_then(DbError::constraint) == Some("user_email_key");
-    address_was_being_taken
-        || matches!(
-            error.code(),
-            Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
-        )
+    matches!(
+        error.code(),
+        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+    )
 }
 
 /// Why a statement gave no rows to work with.

@@ -12,4 +12,4 @@ mod serve;
 pub mod types;
 
 pub use app::App;
-pub use serve::serve;
+pub use serve::{answer, serve};

@@ -51,7 +51,8 @@ where
     })
 }
 
-async fn answer<Handled>(
+/// The answer to one event, whatever the event is and whatever becomes of the handler.
+pub async fn answer<Handled>(
     event: LambdaEvent<Box<RawValue>>,
     handle: impl FnOnce(Request) -> Handled,
 ) -> Answer

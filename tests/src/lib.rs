@@ -1,1 +1,8 @@
+//! What the tests have in common: an application on a database of its own, and the contract that every answer is held to.
 
+pub mod contract;
+mod services;
+mod story;
+
+pub use services::{Shared, run, shared};
+pub use story::{Answer, Person, TestApp, story};

@@ -92,10 +92,10 @@ impl Members {
     /// Takes out a text that must be there.
     pub fn required<T: FromStr<Err = Fault>>(&mut self, name: &str) -> Option<T> {
         if self.is_absent(name) {
-            self.fault(name, "is needed")
-        } else {
-            self.optional(name)
+            self.members.remove(name);
+            return self.fault(name, "is needed");
         }
+        self.optional(name)
     }
 
     /// Takes out an id that must be there.
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_told_at_once() {
-        let text = json!({"email": 7, "name": "", "ids": ["x", Uuid::nil(), 1], "id": "x", "a/b~c": 1, "gone": null}).to_string();
+        let text = json!({"email": 7, "name": "", "ids": ["x", Uuid::nil(), 1], "id": "x", "a/b~c": 1, "gone": null, "nothing": null}).to_string();
         let mut members = body(&request(JSON, Some(&text), false)).unwrap();
         let input = (
             members.optional::<Email>("email"),
@@ -277,9 +277,10 @@ mod tests {
             members.required_ids("ids", 1..=3),
             members.required_id("id"),
             members.required::<Name>("missing"),
+            members.required::<Name>("nothing"),
             members.optional::<Name>("gone"),
         );
-        assert_eq!(input, (None, None, None, None, None, None));
+        assert_eq!(input, (None, None, None, None, None, None, None));
         let answer = members.finish(Some(())).unwrap_err().answer("id").json();
         assert_eq!(
             answer["errors"],
@@ -290,6 +291,7 @@ mod tests {
                 {"pointer": "#/ids/2", "detail": "must be a UUID"},
                 {"pointer": "#/id", "detail": "must be a UUID"},
                 {"pointer": "#/missing", "detail": "is needed"},
+                {"pointer": "#/nothing", "detail": "is needed"},
                 {"pointer": "#/a~1b~0c", "detail": "is not known here"},
             ])
         );

@@ -1,0 +1,333 @@
+//! A PostgreSQL server, and databases on it with the workspace's migrations applied.
+
+mod binaries;
+mod cluster;
+
+use std::env;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use tokio_postgres::config::Host;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::child::Child;
+use crate::logs::Logs;
+use crate::progress;
+use crate::tools::Tools;
+use crate::workspace::Workspace;
+
+/// The database from which the others are cloned, on a private server.
+const TEMPLATE: &str = "template";
+
+/// What the names of all databases made here begin with; the time they were made at follows.
+const PREFIX: &str = "onboarding_";
+
+/// How old a database on a server that is not ours must be to count as left over from a run that was killed.
+const LEFT_OVER: Duration = Duration::from_hours(24);
+
+/// A PostgreSQL server: the one that `DATABASE_URL` names, or a private one that lives as long as this value.
+#[derive(Debug)]
+pub struct Postgres {
+    config: Config,
+    host: String,
+    port: u16,
+    user: String,
+    password: String,
+    /// The server's process; none if it is not ours.
+    server: Option<Child>,
+    /// The migrated database, made at first use.
+    template: OnceCell<String>,
+}
+
+impl Postgres {
+    /// Takes the server of `DATABASE_URL`, or starts a private one: with the PostgreSQL of this machine or, where there is none
+    /// or `LOCAL_POSTGRES=wheel` asks for it, with one from a Python wheel.
+    pub async fn start(workspace: &Workspace, tools: &Tools, logs: &Logs) -> Result<Self> {
+        match env::var("DATABASE_URL") {
+            Ok(url) => {
+                let server = Self::given(&url)?;
+                server.drop_left_over().await?;
+                Ok(server)
+            }
+            Err(_) => Self::private(workspace, tools, logs).await,
+        }
+    }
+
+    fn given(url: &str) -> Result<Self> {
+        let wrong = "DATABASE_URL must look like postgresql://user:password@host:5432/database";
+        let config: Config = url.parse().context(wrong)?;
+        let [Host::Tcp(host)] = config.get_hosts() else {
+            bail!("{wrong}, with one host that is reached by TCP")
+        };
+        let text =
+            |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+        Ok(Self {
+            host: host.clone(),
+            port: config.get_ports().first().copied().unwrap_or(5432),
+            user: config.get_user().context(wrong)?.to_owned(),
+            password: text(config.get_password()),
+            config,
+            server: None,
+            template: OnceCell::new(),
+        })
+    }
+
+    async fn private(workspace: &Workspace, tools: &Tools, logs: &Logs) -> Result<Self> {
+        let found = binaries::find(workspace, tools)?;
+        let (port, child) = cluster::start(&found, &logs.file("postgres"))?;
+        // The server trusts whoever connects; the functions want a password to read from their secret all the same.
+        let (host, user, password) = (
+            "127.0.0.1".to_owned(),
+            "postgres".to_owned(),
+            "local".to_owned(),
+        );
+        let mut config = Config::new();
+        config
+            .host(&host)
+            .port(port)
+            .user(&user)
+            .password(&password)
+            .dbname("postgres");
+        child
+            .ready(Duration::from_secs(30), || async {
+                connect(&config).await.is_ok()
+            })
+            .await?;
+        Ok(Self {
+            config,
+            host,
+            port,
+            user,
+            password,
+            server: Some(child),
+            template: OnceCell::new(),
+        })
+    }
+
+    /// How to connect to a database of this server.
+    pub fn config(&self, database: &str) -> Config {
+        let mut config = self.config.clone();
+        config.dbname(database);
+        config
+    }
+
+    /// The same as a URL, for `psql` and the like.
+    pub fn url(&self, database: &str) -> String {
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let (user, password) = (encode(&self.user), encode(&self.password));
+        format!(
+            "postgresql://{user}:{password}@{}:{}/{}",
+            self.host,
+            self.port,
+            encode(database)
+        )
+    }
+
+    /// The same as RDS writes it into its secret in Secrets Manager.
+    pub fn secret(&self, database: &str) -> Value {
+        json!({
+            "host": self.host,
+            "port": self.port,
+            "username": self.user,
+            "password": self.password,
+            "dbname": database,
+            "sslmode": "disable",
+        })
+    }
+
+    /// Connects to a database. The connection's other half runs as a task until the client is dropped.
+    pub async fn connect(&self, database: &str) -> Result<Client> {
+        let url = self.url(database);
+        connect(&self.config(database))
+            .await
+            .with_context(|| format!("can't connect to {url}"))
+    }
+
+    /// A new database with every migration applied and nothing in it, named after its purpose. Takes about 0.1 s.
+    pub async fn migrated_database(&self, purpose: &str) -> Result<String> {
+        let template = self.migrated_template().await?;
+        let name = unique_name(purpose)?;
+        self.create_database(&name, Some(template)).await?;
+        Ok(name)
+    }
+
+    /// The database from which [`Postgres::migrated_database`] clones: made and migrated at the first call.
+    pub async fn migrated_template(&self) -> Result<&str> {
+        let name = self
+            .template
+            .get_or_try_init(|| self.make_template())
+            .await?;
+        Ok(name)
+    }
+
+    async fn make_template(&self) -> Result<String> {
+        let name = unique_name(TEMPLATE)?;
+        self.create_database(&name, None).await?;
+        let mut client = self.connect(&name).await?;
+        migrate::apply(&mut client)
+            .await
+            .context("the migrations fail on an empty database")?;
+        Ok(name)
+    }
+
+    /// Creates a database, empty or as a copy of `template`, to which nobody may be connected then.
+    pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<()> {
+        let source = template.map_or_else(String::new, |template| {
+            format!(" TEMPLATE {}", quoted(template))
+        });
+        self.administer(&format!("CREATE DATABASE {}{source}", quoted(name)))
+            .await
+    }
+
+    /// Drops a database and ends whatever is connected to it.
+    pub async fn drop_database(&self, name: &str) -> Result<()> {
+        self.administer(&format!(
+            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+            quoted(name)
+        ))
+        .await
+    }
+
+    /// Runs SQL, one statement or many, on a database.
+    pub async fn run(&self, database: &str, sql: &str) -> Result<()> {
+        let client = self.connect(database).await?;
+        client
+            .batch_execute(sql)
+            .await
+            .with_context(|| format!("this SQL fails on {database}: {sql:.200}"))
+    }
+
+    /// Runs a statement that no particular database is needed for, on the one that the server was given with.
+    async fn administer(&self, statement: &str) -> Result<()> {
+        let database = self.config.get_dbname().unwrap_or(&self.user);
+        self.run(database, statement).await
+    }
+
+    /// Stops a private server; on one that was given, drops the databases that this process has made.
+    pub async fn stop(&self) -> Result<()> {
+        if let Some(child) = &self.server {
+            return child.stop().await;
+        }
+        for name in self.made_databases().await? {
+            if made_by_this_process(&name) {
+                self.drop_database(&name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what earlier runs, killed before they could clean up, have left on a server that is not ours.
+    async fn drop_left_over(&self) -> Result<()> {
+        let now = unix_seconds();
+        for name in self.made_databases().await? {
+            if made_at(&name).is_some_and(|then| now.saturating_sub(then) > LEFT_OVER.as_secs()) {
+                progress(format_args!("dropping the left-over database {name}"));
+                self.drop_database(&name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The databases of this server whose names say that they were made here, by whichever run.
+    async fn made_databases(&self) -> Result<Vec<String>> {
+        let client = self
+            .connect(self.config.get_dbname().unwrap_or(&self.user))
+            .await?;
+        let sql = format!("SELECT datname FROM pg_database WHERE starts_with(datname, '{PREFIX}')");
+        let messages = client
+            .simple_query(&sql)
+            .await
+            .context("can't list the server's databases")?;
+        Ok(messages
+            .iter()
+            .filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            })
+            .filter(|name| made_at(name).is_some())
+            .collect())
+    }
+}
+
+async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    // Ends with the client; an error in between is reported by the client's own calls.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// `onboarding_<time>_<process>_<random>_<purpose>`: tells later who made it and when. PostgreSQL cuts names at 63 bytes.
+fn unique_name(purpose: &str) -> Result<String> {
+    let (time, process, random) = (unix_seconds(), std::process::id(), getrandom::u32()?);
+    let mut name = format!("{PREFIX}{time}_{process}_{random:08x}_{purpose}");
+    name.truncate(name.floor_char_boundary(63));
+    Ok(name)
+}
+
+fn made_at(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.split('_').next()?.parse().ok()
+}
+
+fn made_by_this_process(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .and_then(|rest| rest.split('_').nth(1))
+        == Some(&std::process::id().to_string())
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
+}
+
+/// An identifier in SQL.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Whether a file of this name can be run from this directory.
+fn has_program(directory: &Path, name: &str) -> bool {
+    directory.join(name).is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_when_and_by_whom_and_never_repeat() {
+        let name = unique_name("claims").unwrap();
+        assert!(name.ends_with("_claims"), "{name}");
+        assert!(made_by_this_process(&name));
+        assert!(made_at(&name).unwrap().abs_diff(unix_seconds()) < 5);
+        assert_ne!(name, unique_name("claims").unwrap());
+
+        let long = unique_name(&"é".repeat(60)).unwrap();
+        assert!((62..=63).contains(&long.len()), "{long}");
+        assert_eq!(made_at("onboarding_of_another_program"), None);
+        assert!(!made_by_this_process("onboarding_1795340970_0_00000000_x"));
+    }
+
+    #[test]
+    fn a_given_server_keeps_what_its_url_says() {
+        let server = Postgres::given("postgresql://ann:p%40ss@db.example:6432/gym").unwrap();
+        assert_eq!(
+            server.url("other"),
+            "postgresql://ann:p%40ss@db%2Eexample:6432/other".replace("%2E", ".")
+        );
+        assert_eq!(server.secret("other")["password"], "p@ss");
+        assert_eq!(server.config("other").get_dbname(), Some("other"));
+
+        let error = Postgres::given("postgresql:///gym?host=/run/postgresql&user=x").unwrap_err();
+        assert!(error.to_string().contains("TCP"), "{error}");
+        let error = Postgres::given("mysql://db").unwrap_err();
+        assert!(
+            error.to_string().contains("DATABASE_URL must look like"),
+            "{error}"
+        );
+    }
+}

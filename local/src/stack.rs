@@ -1,0 +1,200 @@
+//! The whole system on the loopback address.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+
+use crate::aws::{Aws, SENDER};
+use crate::build;
+use crate::gateway::{Gateway, Issuer, SignIn, Token};
+use crate::lambda::{Instances, Lambda, RuntimeApi};
+use crate::postgres::Postgres;
+use crate::services::{Services, blocking};
+use crate::template::Template;
+
+/// The secret in which the functions find the database.
+const DATABASE_SECRET: &str = "onboarding/database";
+
+/// Rows that the sample events name, applied after the migrations if the file is there.
+const SAMPLE_ROWS: &str = "events/seed.sql";
+
+/// How to start a stack.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The gateway's port; `None` takes any that is free.
+    pub port: Option<u16>,
+    /// The port that the Lambda API gets if it is free.
+    pub preferred_lambda_port: Option<u16>,
+    /// How the functions are run.
+    pub instances: Instances,
+}
+
+impl Default for Options {
+    /// For tests: any ports, and functions that take 8 invocations at once.
+    fn default() -> Self {
+        Self {
+            port: None,
+            preferred_lambda_port: None,
+            instances: Instances::Concurrent(8),
+        }
+    }
+}
+
+/// The running system. [`Stack::stop`] ends it; so does the end of the process, however it comes.
+#[derive(Debug)]
+pub struct Stack {
+    services: Arc<Services>,
+    database: String,
+    base_url: String,
+    issuer: Arc<Issuer>,
+    lambda: Arc<Lambda>,
+    gateway: Gateway,
+}
+
+impl Stack {
+    /// Starts the services, then everything else. Ready for requests when this returns.
+    pub async fn start(options: Options) -> Result<Self> {
+        // First, so that a port that is taken is reported before anything else is done.
+        let listener = listen(options.port).await?;
+        let services = Arc::new(Services::start().await?);
+        Self::assemble(services, listener, options).await
+    }
+
+    /// Starts everything else on services that run already, with a database of its own.
+    pub async fn start_on(services: Arc<Services>, options: Options) -> Result<Self> {
+        let listener = listen(options.port).await?;
+        Self::assemble(services, listener, options).await
+    }
+
+    async fn assemble(
+        services: Arc<Services>,
+        listener: TcpListener,
+        options: Options,
+    ) -> Result<Self> {
+        let Services {
+            workspace,
+            tools,
+            logs,
+            postgres,
+            aws,
+        } = services.as_ref();
+        let base_url = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
+        let issuer_url = format!("{base_url}/_local");
+        let template = Template::read(&workspace.root)?;
+
+        let to_build = workspace.clone();
+        let (binaries, issuer, database, runtime_api) = tokio::try_join!(
+            blocking(move || build::binaries(&to_build)),
+            blocking(move || Issuer::new(issuer_url)),
+            sample_database(postgres, &workspace.root),
+            RuntimeApi::start(workspace, tools, logs, options.preferred_lambda_port),
+        )?;
+        aws.put_secret(DATABASE_SECRET, &postgres.secret(&database))
+            .await?;
+
+        let variables = function_variables(aws, &base_url);
+        let lambda = Lambda::start(
+            runtime_api,
+            &template.functions,
+            &binaries,
+            options.instances,
+            &variables,
+            logs,
+        )
+        .await?;
+        let (issuer, lambda) = (Arc::new(issuer), Arc::new(lambda));
+        let gateway = Gateway::start(
+            listener,
+            template.routes,
+            Arc::clone(&issuer),
+            Arc::clone(&lambda),
+            Arc::clone(&services),
+        );
+        Ok(Self {
+            services,
+            database,
+            base_url,
+            issuer,
+            lambda,
+            gateway,
+        })
+    }
+
+    /// Where the gateway answers, without a slash at the end.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The name of the database that the functions use, on the server in [`Stack::services`].
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// What the functions use.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// The functions, to be invoked past the gateway.
+    #[must_use]
+    pub fn lambda(&self) -> &Lambda {
+        &self.lambda
+    }
+
+    /// Signs a user in, as `POST /_local/token` does.
+    pub fn sign_in(&self, who: &SignIn) -> Result<Token> {
+        self.issuer.sign_in(who, Timestamp::now())
+    }
+
+    /// Stops everything and waits for its end.
+    pub async fn stop(self) -> Result<()> {
+        drop(self.gateway);
+        self.lambda.stop().await?;
+        self.services.stop().await
+    }
+}
+
+/// A migrated database with the rows that the sample events name.
+async fn sample_database(postgres: &Postgres, workspace_root: &Path) -> Result<String> {
+    let database = postgres.migrated_database("stack").await?;
+    let path = workspace_root.join(SAMPLE_ROWS);
+    if path.exists() {
+        let sql = std::fs::read_to_string(&path)
+            .with_context(|| format!("can't read {}", path.display()))?;
+        postgres
+            .run(&database, &sql)
+            .await
+            .with_context(|| format!("{SAMPLE_ROWS} fails"))?;
+    }
+    Ok(database)
+}
+
+/// The functions' configuration.
+fn function_variables(aws: &Aws, base_url: &str) -> Vec<(&'static str, String)> {
+    let mut variables = aws.environment().to_vec();
+    variables.extend([
+        ("DATABASE_SECRET_ID", DATABASE_SECRET.to_owned()),
+        ("APP_URL", base_url.to_owned()),
+        ("MAIL_FROM", format!("GymBrah <{SENDER}>")),
+        ("LOG_LEVEL", "info".to_owned()),
+    ]);
+    variables
+}
+
+async fn listen(port: Option<u16>) -> Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(0)))
+        .await
+        .map_err(|error| match port {
+            Some(port) => {
+                anyhow!("can't listen on port {port} ({error}): choose another one with --port")
+            }
+            None => anyhow!("can't listen on the loopback address ({error})"),
+        })
+}

@@ -1,0 +1,90 @@
+use serde_json::json;
+use std::collections::BTreeSet;
+use tests::{
+    contract::{Contract, Operation},
+    story,
+};
+
+#[test]
+fn the_contract_and_the_template_have_the_same_routes() {
+    story(async |app| {
+        let in_template: BTreeSet<Operation> = app
+            .shared
+            .template
+            .routes
+            .iter()
+            .map(|route| Operation {
+                method: route.method.clone(),
+                path: route.path.clone(),
+                needs_token: route.needs_token,
+            })
+            .collect();
+        assert_eq!(
+            in_template,
+            Contract::read(&app.shared.workspace.root).operations()
+        );
+    });
+}
+
+#[test]
+fn only_the_waitlist_is_open_to_strangers() {
+    story(async |app| {
+        let open: Vec<_> = app
+            .shared
+            .template
+            .routes
+            .iter()
+            .filter(|route| !route.needs_token)
+            .map(|route| route.path.as_str())
+            .collect();
+        assert_eq!(open, ["/waitlist"]);
+    });
+}
+
+#[test]
+fn no_route_that_needs_a_token_answers_without_claims() {
+    story(async |app| {
+        for route in app
+            .shared
+            .template
+            .routes
+            .iter()
+            .filter(|route| route.needs_token)
+        {
+            let path = route
+                .path
+                .replace("{business_id}", &uuid::Uuid::now_v7().to_string())
+                .replace("{workout_id}", &uuid::Uuid::now_v7().to_string());
+            let answer = app.stranger().send(&route.method, &path, Some("{}")).await;
+            assert_eq!(
+                (answer.status, answer.problem()),
+                (401, "unauthenticated"),
+                "{} {}",
+                route.method,
+                route.path
+            );
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "is not what the contract says")]
+fn an_answer_that_drifts_from_the_contract_is_noticed() {
+    story(async |app| {
+        let contract = Contract::read(&app.shared.workspace.root);
+        contract.check(
+            "POST",
+            "/waitlist",
+            202,
+            "application/json",
+            &json!({"status": "joined"}),
+        );
+        contract.check(
+            "POST",
+            "/waitlist",
+            202,
+            "application/json",
+            &json!({"status": "joined", "position": 7}),
+        );
+    });
+}

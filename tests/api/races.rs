@@ -1,0 +1,193 @@
+use futures::future::join_all;
+use serde_json::json;
+use std::collections::HashSet;
+use tests::{Answer, story};
+
+const AT_ONCE: usize = 50;
+
+fn with_status(answers: &[Answer], status: u16) -> usize {
+    answers
+        .iter()
+        .filter(|answer| answer.status == status)
+        .count()
+}
+
+#[test]
+fn of_fifty_who_claim_one_code_one_wins() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let code = &owner
+            .registers(gym, &json!({"email": "ada@example.org"}))
+            .await["athlete_code"];
+
+        let people: Vec<_> = (0..AT_ONCE)
+            .map(|n| app.person(&format!("{n}@example.org")))
+            .collect();
+        let answers = join_all(people.iter().map(|person| person.links(Some(code)))).await;
+        assert_eq!(
+            (with_status(&answers, 200), with_status(&answers, 422)),
+            (1, AT_ONCE - 1)
+        );
+        let winner = answers
+            .iter()
+            .position(|answer| answer.status == 200)
+            .expect("a winner");
+        assert_eq!(
+            people[winner].links(Some(code)).await,
+            answers[winner],
+            "the winner's repeat gets the same"
+        );
+        assert_eq!(
+            app.ask::<uuid::Uuid>("SELECT user_id FROM athlete").await,
+            people[winner].id
+        );
+    });
+}
+
+#[test]
+fn a_person_who_claims_fifty_times_at_once_always_wins() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let code = &owner
+            .registers(gym, &json!({"email": "ada@example.org"}))
+            .await["athlete_code"];
+
+        let ada = app.person("home@example.org");
+        let answers = join_all((0..AT_ONCE).map(|_| ada.links(Some(code)))).await;
+        assert_eq!(with_status(&answers, 200), AT_ONCE, "{answers:#?}");
+        assert!(
+            answers
+                .iter()
+                .all(|answer| answer.body["linked"] == answers[0].body["linked"])
+        );
+    });
+}
+
+#[test]
+fn fifty_registrations_of_one_address_are_one_athlete_and_one_mail() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let path = format!("/businesses/{gym}/athletes");
+        let body = json!({"email": "everybody-at-once@example.org"});
+        let answers = join_all((0..AT_ONCE).map(|_| owner.post(&path, &body))).await;
+
+        assert_eq!(
+            (with_status(&answers, 201), with_status(&answers, 200)),
+            (1, AT_ONCE - 1)
+        );
+        let ids: HashSet<_> = answers.iter().map(Answer::id).collect();
+        assert_eq!(ids.len(), 1);
+        assert_eq!(
+            app.ask::<i64>(
+                "SELECT count(*) FROM athlete JOIN invitation ON athlete.id = athlete_id"
+            )
+            .await,
+            1
+        );
+        assert_eq!(app.mails_to("everybody-at-once@example.org").await.len(), 1);
+    });
+}
+
+#[test]
+fn fifty_registrations_of_different_addresses_are_fifty_athletes() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let answers = join_all((0..AT_ONCE).map(async |n| {
+            owner
+                .registers(gym, &json!({"email": format!("different-{n}@example.org")}))
+                .await
+        }))
+        .await;
+        let codes: HashSet<_> = answers
+            .iter()
+            .map(|athlete| athlete["athlete_code"].to_string())
+            .collect();
+        assert_eq!(codes.len(), AT_ONCE);
+        assert!(
+            answers
+                .iter()
+                .all(|athlete| athlete["invitation"]["status"] == "sent")
+        );
+    });
+}
+
+#[test]
+fn fifty_joins_of_one_address_are_one_entry() {
+    story(async |app| {
+        let (stranger, body) = (app.stranger(), json!({"email": "ada@example.org"}));
+        let answers = join_all((0..AT_ONCE).map(|_| stranger.post("/waitlist", &body))).await;
+        assert_eq!(with_status(&answers, 202), AT_ONCE);
+        assert_eq!(app.ask::<i64>("SELECT count(*) FROM waitlist").await, 1);
+    });
+}
+
+#[test]
+fn fifty_accounts_that_prove_one_address_at_once_all_sign_in() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        owner
+            .registers(gym, &json!({"email": "shared@example.org"}))
+            .await;
+
+        let people: Vec<_> = (0..AT_ONCE)
+            .map(|_| app.person("shared@example.org"))
+            .collect();
+        let answers = join_all(people.iter().map(|person| person.links(None))).await;
+        assert_eq!(with_status(&answers, 200), AT_ONCE);
+        assert_eq!(
+            answers
+                .iter()
+                .filter(|answer| answer.body["status"] == "linked")
+                .count(),
+            1
+        );
+        assert_eq!(
+            app.ask::<i64>(r#"SELECT count(*) FROM "user" WHERE email = 'shared@example.org'"#)
+                .await,
+            1
+        );
+    });
+}
+
+#[test]
+fn an_athlete_is_assigned_a_workout_once_however_many_ask() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let workout = owner.writes_workout("Leg day").await;
+        let mut ids = Vec::new();
+        for n in 0..3 {
+            ids.push(
+                owner
+                    .registers(gym, &json!({"email": format!("{n}@example.org")}))
+                    .await["id"]
+                    .clone(),
+            );
+        }
+        let reversed: Vec<_> = ids.iter().rev().cloned().collect();
+        let path = format!("/workouts/{workout}/assignments");
+        // In both orders, which is how deadlocks come about.
+        let bodies = [
+            json!({"business_id": gym, "athlete_ids": ids}),
+            json!({"business_id": gym, "athlete_ids": reversed}),
+        ];
+        let answers = join_all((0..AT_ONCE).map(|n| owner.post(&path, &bodies[n % 2]))).await;
+        assert_eq!(with_status(&answers, 200), AT_ONCE);
+        let assigned: usize = answers
+            .iter()
+            .map(|answer| answer.body["assigned"].as_array().map_or(0, Vec::len))
+            .sum();
+        assert_eq!(
+            (
+                assigned,
+                app.ask::<i64>("SELECT count(*) FROM workout_athlete").await
+            ),
+            (3, 3)
+        );
+    });
+}

@@ -1,0 +1,289 @@
+use serde_json::{Value, json};
+use tests::{TestApp, story};
+use uuid::Uuid;
+
+/// A gym with one invited athlete: the gym, and the athlete as registering answered.
+async fn a_gym_with_an_athlete(app: &'static TestApp, email: &str) -> (Uuid, Value) {
+    let owner = app.person("owner@iron.example");
+    let gym = owner.opens_gym("Iron Temple").await;
+    let athlete = owner.registers(gym, &json!({"email": email})).await;
+    (gym, athlete)
+}
+
+#[test]
+fn a_verified_email_links_every_gym_at_once() {
+    story(async |app| {
+        let (gym, athlete) = a_gym_with_an_athlete(app, "ada@example.org").await;
+        let other_owner = app.person("owner@steel.example");
+        let other_gym = other_owner.opens_gym("Steel Barn").await;
+        other_owner
+            .registers(other_gym, &json!({"email": "ada@example.org"}))
+            .await;
+        other_owner
+            .registers(other_gym, &json!({"email": "bob@example.org"}))
+            .await;
+
+        let ada = app.person_with(
+            &json!({"email": "ADA@example.org", "email_verified": "true", "name": "Ada Lovelace"}),
+        );
+        let answer = ada.links(None).await.expect(200);
+        assert_eq!(answer["status"], "linked");
+        assert_eq!(
+            (
+                &answer["user"]["id"],
+                &answer["user"]["email"],
+                &answer["user"]["full_name"]
+            ),
+            (
+                &json!(ada.id),
+                &json!("ada@example.org"),
+                &json!("Ada Lovelace")
+            )
+        );
+        let linked = answer["linked"].as_array().expect("a list");
+        assert_eq!(linked.len(), 2);
+        assert!(linked.iter().any(|link| link["athlete_id"] == athlete["id"]
+            && link["business"] == json!({"id": gym, "name": "Iron Temple"})
+            && link["via"] == "email"));
+
+        assert_eq!(
+            ada.links(None).await.expect(200),
+            answer,
+            "a repeat gives the same"
+        );
+        assert_eq!(
+            app.ask::<i64>("SELECT count(*) FROM invitation WHERE status = 'accepted'")
+                .await,
+            2
+        );
+    });
+}
+
+#[test]
+fn an_unverified_email_opens_nothing() {
+    story(async |app| {
+        a_gym_with_an_athlete(app, "ada@example.org").await;
+        for claims in [
+            json!({"email": "ada@example.org", "email_verified": "false"}),
+            json!({"email": "ada@example.org"}),
+            json!({}),
+        ] {
+            let answer = app.person_with(&claims).links(None).await.expect(200);
+            assert_eq!(
+                (
+                    &answer["status"],
+                    &answer["linked"],
+                    &answer["user"]["email"]
+                ),
+                (&json!("code_required"), &json!([]), &json!(null)),
+                "{claims}"
+            );
+        }
+        // Nor does it keep the address from the one it belongs to.
+        assert_eq!(
+            app.person("ada@example.org").links(None).await.expect(200)["status"],
+            "linked"
+        );
+    });
+}
+
+#[test]
+fn the_code_links_whoever_signs_up_with_another_address() {
+    story(async |app| {
+        let (_, athlete) = a_gym_with_an_athlete(app, "work@example.org").await;
+        let ada = app.person("home@example.org");
+        assert_eq!(ada.links(None).await.expect(200)["status"], "code_required");
+
+        let typed = athlete["athlete_code"]
+            .as_str()
+            .unwrap()
+            .to_lowercase()
+            .replace('-', " ");
+        let answer = ada.links(Some(&json!(typed))).await.expect(200);
+        assert_eq!(
+            (
+                &answer["status"],
+                &answer["linked"][0]["athlete_id"],
+                &answer["linked"][0]["via"]
+            ),
+            (&json!("linked"), &athlete["id"], &json!("code"))
+        );
+        assert_eq!(
+            ada.links(Some(&athlete["athlete_code"])).await.expect(200),
+            answer,
+            "the winner's repeat gets the same"
+        );
+        assert_eq!(ada.links(None).await.expect(200), answer);
+    });
+}
+
+#[test]
+fn a_linked_athlete_can_not_be_claimed_again_by_anyone() {
+    story(async |app| {
+        let (_, athlete) = a_gym_with_an_athlete(app, "ada@example.org").await;
+        let ada = app.person("ada@example.org");
+        ada.links(None).await.expect(200);
+
+        let thief = app.person("thief@example.org");
+        assert_eq!(
+            thief.links(Some(&athlete["athlete_code"])).await.problem(),
+            "invalid-athlete-code"
+        );
+        // The same address proved by another account: a new sign-in method, or a mailbox that changed hands.
+        let namesake = app.person("ada@example.org");
+        assert_eq!(
+            namesake.links(None).await.expect(200)["status"],
+            "code_required"
+        );
+        assert_eq!(
+            namesake
+                .links(Some(&athlete["athlete_code"]))
+                .await
+                .problem(),
+            "invalid-athlete-code"
+        );
+        assert_eq!(app.ask::<Uuid>("SELECT user_id FROM athlete").await, ada.id);
+        assert_eq!(
+            app.ask::<Uuid>(r#"SELECT id FROM "user" WHERE email = 'ada@example.org'"#)
+                .await,
+            namesake.id,
+            "the address is with the account that proved it last"
+        );
+    });
+}
+
+#[test]
+fn wrong_used_revoked_and_expired_codes_look_the_same() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let mut codes = vec![json!(shared::types::AthleteCode::draw())];
+        for (email, change) in [
+            ("used@example.org", "UPDATE invitation SET status = status"),
+            (
+                "revoked@example.org",
+                "UPDATE invitation SET status = 'revoked'",
+            ),
+            (
+                "expired@example.org",
+                "UPDATE invitation SET status = 'expired'",
+            ),
+            (
+                "late@example.org",
+                "UPDATE invitation SET created_at = now() - interval '31 days', expires_at = now() - interval '1 second'",
+            ),
+        ] {
+            codes
+                .push(owner.registers(gym, &json!({"email": email})).await["athlete_code"].clone());
+            let change = format!(
+                "{change} FROM athlete WHERE athlete.id = athlete_id AND email = '{email}'"
+            );
+            app.shared
+                .postgres
+                .run(&app.database, &change)
+                .await
+                .expect("the invitation changes");
+        }
+        app.person("used@example.org").links(None).await.expect(200);
+
+        let mut answers = Vec::new();
+        for code in &codes {
+            answers.push(app.person("guesser@example.org").links(Some(code)).await);
+        }
+        assert_eq!(
+            (answers[0].status, answers[0].problem()),
+            (422, "invalid-athlete-code")
+        );
+        for (answer, code) in answers.iter().zip(&codes) {
+            assert_eq!(answer, &answers[0], "{code}");
+        }
+        // By email they are as dead as by code.
+        for email in [
+            "revoked@example.org",
+            "expired@example.org",
+            "late@example.org",
+        ] {
+            assert_eq!(
+                app.person(email).links(None).await.expect(200)["status"],
+                "code_required",
+                "{email}"
+            );
+        }
+    });
+}
+
+#[test]
+fn one_person_is_one_athlete_in_a_gym() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        owner
+            .registers(gym, &json!({"email": "ada@example.org"}))
+            .await;
+        let second = owner
+            .registers(gym, &json!({"email": "ada-at-work@example.org"}))
+            .await;
+
+        let ada = app.person("ada@example.org");
+        ada.links(None).await.expect(200);
+        let answer = ada.links(Some(&second["athlete_code"])).await;
+        assert_eq!((answer.status, answer.problem()), (409, "already-a-member"));
+
+        // The other way round: once linked by code, the email passes this gym over, and still opens the others.
+        let bob = app.person("bob@example.org");
+        let by_code = owner
+            .registers(gym, &json!({"email": "bob-at-work@example.org"}))
+            .await;
+        bob.links(Some(&by_code["athlete_code"])).await.expect(200);
+        owner
+            .registers(gym, &json!({"email": "bob@example.org"}))
+            .await;
+        let other_gym = owner.opens_gym("Second Temple").await;
+        owner
+            .registers(other_gym, &json!({"email": "bob@example.org"}))
+            .await;
+        let linked = bob.links(None).await.expect(200)["linked"].clone();
+        let gyms: Vec<_> = linked
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|link| &link["business"]["id"])
+            .collect();
+        assert_eq!(gyms, [&json!(gym), &json!(other_gym)]);
+    });
+}
+
+#[test]
+fn me_is_the_user_the_gyms_and_the_athletes() {
+    story(async |app| {
+        let (gym, athlete) = a_gym_with_an_athlete(app, "ada@example.org").await;
+        let ada = app.person("ada@example.org");
+        let before = ada.get("/me").await.expect(200);
+        assert_eq!(
+            (
+                &before["user"]["id"],
+                &before["businesses"],
+                &before["athletes"]
+            ),
+            (&json!(ada.id), &json!([]), &json!([]))
+        );
+
+        let linked = ada.links(None).await.expect(200);
+        let own_gym = ada
+            .post("/businesses", &json!({"name": "Ada's"}))
+            .await
+            .expect(201);
+        let me = ada.get("/me").await.expect(200);
+        assert_eq!(
+            me,
+            json!({"user": linked["user"], "businesses": [own_gym], "athletes": linked["linked"]})
+        );
+        assert_eq!(
+            (
+                &me["athletes"][0]["athlete_id"],
+                &me["athletes"][0]["business"]["id"]
+            ),
+            (&athlete["id"], &json!(gym))
+        );
+    });
+}

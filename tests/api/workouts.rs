@@ -1,0 +1,172 @@
+use serde_json::{Value, json};
+use tests::story;
+use uuid::Uuid;
+
+#[test]
+fn a_workout_is_assigned_to_one_and_to_many_also_before_they_sign_up() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let mut ids = Vec::new();
+        for email in ["ada@example.org", "bob@example.org", "cy@example.org"] {
+            ids.push(owner.registers(gym, &json!({"email": email})).await["id"].clone());
+        }
+        app.person("ada@example.org").links(None).await.expect(200);
+        let workout = owner.writes_workout("Leg day").await;
+        let assignments = format!("/workouts/{workout}/assignments");
+        assert_eq!(
+            owner.get(&assignments).await.expect(200),
+            json!({"items": [], "next_cursor": null})
+        );
+
+        let one = owner
+            .post(
+                &assignments,
+                &json!({"business_id": gym, "athlete_ids": [ids[0]]}),
+            )
+            .await
+            .expect(200);
+        assert_eq!(one, json!({"assigned": [ids[0]], "already_assigned": []}));
+        let all = owner
+            .post(
+                &assignments,
+                &json!({"business_id": gym, "athlete_ids": [ids[2], ids[0], ids[1], ids[1]]}),
+            )
+            .await
+            .expect(200);
+        assert_eq!(
+            (sorted(&all["assigned"]), &all["already_assigned"]),
+            (sorted(&json!([ids[1], ids[2]])), &json!([ids[0]]))
+        );
+        let again = owner
+            .post(
+                &assignments,
+                &json!({"business_id": gym, "athlete_ids": ids}),
+            )
+            .await
+            .expect(200);
+        assert_eq!(
+            (&again["assigned"], sorted(&again["already_assigned"])),
+            (&json!([]), sorted(&json!(ids)))
+        );
+
+        let followers = owner.get(&assignments).await.expect(200)["items"].clone();
+        let followers = followers.as_array().expect("a list");
+        assert_eq!(followers.len(), 3);
+        let ada = followers
+            .iter()
+            .find(|follower| follower["athlete_id"] == ids[0])
+            .expect("Ada has it");
+        assert_eq!(
+            (
+                &ada["linked"],
+                &ada["selected"],
+                &ada["completed_at"],
+                &ada["email"]
+            ),
+            (
+                &json!(true),
+                &json!(false),
+                &json!(null),
+                &json!("ada@example.org")
+            )
+        );
+        assert_eq!(
+            followers
+                .iter()
+                .filter(|follower| follower["linked"] == json!(false))
+                .count(),
+            2
+        );
+    });
+}
+
+fn sorted(ids: &Value) -> Vec<String> {
+    let mut ids: Vec<String> = ids
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn where_one_athlete_is_not_the_gyms_nothing_is_assigned_and_each_is_named() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let (gym, second_gym) = (
+            owner.opens_gym("Iron Temple").await,
+            owner.opens_gym("Second Temple").await,
+        );
+        let ours = owner
+            .registers(gym, &json!({"email": "ada@example.org"}))
+            .await["id"]
+            .clone();
+        let of_the_second = owner
+            .registers(second_gym, &json!({"email": "bob@example.org"}))
+            .await["id"]
+            .clone();
+        let nobody = json!(Uuid::now_v7());
+        let workout = owner.writes_workout("Leg day").await;
+
+        let body = json!({"business_id": gym, "athlete_ids": [of_the_second, ours, nobody]});
+        let answer = owner
+            .post(&format!("/workouts/{workout}/assignments"), &body)
+            .await;
+        assert_eq!((answer.status, answer.problem()), (422, "invalid-input"));
+        let pointers: Vec<_> = answer.body["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap())
+            .collect();
+        assert_eq!(pointers, ["#/athlete_ids/0", "#/athlete_ids/2"]);
+        assert_eq!(
+            app.ask::<i64>("SELECT count(*) FROM workout_athlete").await,
+            0
+        );
+    });
+}
+
+#[test]
+fn five_hundred_are_one_request_and_one_more_is_too_many() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let workout = owner.writes_workout("Leg day").await;
+        let load = format!(
+            "INSERT INTO athlete (id, athlete_code, invited_by, email)
+             SELECT gen_random_uuid(), lpad(n::text, 10, '0'), '{gym}', n || '@example.org' FROM generate_series(1, 501) AS n"
+        );
+        app.shared
+            .postgres
+            .run(&app.database, &load)
+            .await
+            .expect("athletes are loaded");
+        let all: Value = app.ask("SELECT json_agg(id) FROM athlete").await;
+        let mut ids = all.as_array().unwrap().clone();
+
+        let assignments = format!("/workouts/{workout}/assignments");
+        assert_eq!(
+            owner
+                .post(
+                    &assignments,
+                    &json!({"business_id": gym, "athlete_ids": ids})
+                )
+                .await
+                .status,
+            422
+        );
+        ids.pop();
+        let answer = owner
+            .post(
+                &assignments,
+                &json!({"business_id": gym, "athlete_ids": ids}),
+            )
+            .await
+            .expect(200);
+        assert_eq!(answer["assigned"].as_array().map(Vec::len), Some(500));
+    });
+}

@@ -1,0 +1,7 @@
+//! The real binaries, behind the local gateway, over HTTP.
+
+mod gateway;
+mod journey;
+mod races;
+mod sample_events;
+mod system;

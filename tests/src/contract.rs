@@ -1,0 +1,108 @@
+//! `openapi.yaml`, and whether an answer keeps to it.
+
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, path::Path};
+
+/// The HTTP contract.
+pub struct Contract(Value);
+
+/// A route as the contract has it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Operation {
+    /// `POST`, for instance.
+    pub method: String,
+    /// With the names of its parameters: `/businesses/{business_id}/athletes`.
+    pub path: String,
+    /// Whether it is answered only with a token.
+    pub needs_token: bool,
+}
+
+impl Contract {
+    /// Reads it from the root of the workspace.
+    #[must_use]
+    pub fn read(root: &Path) -> Self {
+        let text =
+            std::fs::read_to_string(root.join("openapi.yaml")).expect("openapi.yaml is there");
+        Self(serde_saphyr::from_str(&text).expect("openapi.yaml is YAML"))
+    }
+
+    /// Every route.
+    #[must_use]
+    pub fn operations(&self) -> BTreeSet<Operation> {
+        let paths = self.0["paths"].as_object().expect("the contract has paths");
+        paths
+            .iter()
+            .flat_map(|(path, item)| {
+                let item = item.as_object().expect("a path is an object");
+                item.iter()
+                    .filter(|(member, _)| *member != "parameters")
+                    .map(move |(method, operation)| Operation {
+                        method: method.to_uppercase(),
+                        path: path.clone(),
+                        needs_token: operation["security"] != json!([]),
+                    })
+            })
+            .collect()
+    }
+
+    /// The path, as the contract writes it, of a request to this path and query; none where it is no route.
+    #[must_use]
+    pub fn path_of(&self, method: &str, path_and_query: &str) -> Option<String> {
+        let path = path_and_query.split('?').next().unwrap_or_default();
+        let fits = |pattern: &str| {
+            pattern.split('/').count() == path.split('/').count()
+                && pattern
+                    .split('/')
+                    .zip(path.split('/'))
+                    .all(|(expected, given)| expected.starts_with('{') || expected == given)
+        };
+        self.operations()
+            .into_iter()
+            .find(|route| route.method == method && fits(&route.path))
+            .map(|route| route.path)
+    }
+
+    /// Fails the test where the contract does not allow this answer to this route.
+    pub fn check(&self, method: &str, path: &str, status: u16, content_type: &str, body: &Value) {
+        let operation = &self.0["paths"][path][method.to_lowercase()];
+        assert!(operation.is_object(), "the contract has no {method} {path}");
+        let response = self.resolve(&operation["responses"][status.to_string()]);
+        assert!(
+            response.is_object(),
+            "the contract has no {status} for {method} {path}; the answer was {body}"
+        );
+        if response["content"].is_null() {
+            assert!(
+                body.is_null(),
+                "the contract has no body for {status} of {method} {path}; the answer was {body}"
+            );
+            return;
+        }
+        let schema = &response["content"][content_type]["schema"];
+        assert!(
+            schema.is_object(),
+            "the contract has no {content_type} for {status} of {method} {path}; the answer was {body}"
+        );
+        let schema = json!({"components": self.0["components"], "allOf": [schema]});
+        let validator =
+            jsonschema::validator_for(&schema).expect("the contract's schemas are JSON Schema");
+        let faults: Vec<String> = validator
+            .iter_errors(body)
+            .map(|fault| format!("{}: {fault}", fault.instance_path()))
+            .collect();
+        assert!(
+            faults.is_empty(),
+            "{status} of {method} {path} is not what the contract says: {faults:#?}\n{body:#}"
+        );
+    }
+
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str() {
+            Some(reference) => self
+                .0
+                .pointer(&reference[1..])
+                .expect("references lead somewhere"),
+            None => value,
+        }
+    }
+}

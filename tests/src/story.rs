@@ -1,0 +1,417 @@
+use crate::{
+    contract::Contract,
+    services::{Shared, run, shared},
+};
+use ::shared::{
+    App, answer,
+    db::{Db, DbConfig},
+    mail::{MailConfig, Mailer},
+    types::AthleteCode,
+};
+use lambda_http::{Context, LambdaEvent};
+use serde_json::{Map, Value, json, value::RawValue};
+use uuid::Uuid;
+
+/// Connections of one test's application: several requests of a test may be on their way at once.
+const CONNECTIONS: usize = 16;
+
+/// Runs a test with an application on a database of its own, which is dropped once the test has passed.
+pub fn story(tell: impl AsyncFnOnce(&'static TestApp)) {
+    run(async {
+        let app: &'static TestApp = Box::leak(Box::new(TestApp::new().await));
+        tell(app).await;
+        app.shared
+            .postgres
+            .drop_database(&app.database)
+            .await
+            .expect("the test's database can be dropped");
+    });
+}
+
+/// The five functions on one database, called with the events that API Gateway would make.
+pub struct TestApp {
+    /// What the tests share.
+    pub shared: &'static Shared,
+    /// The name of this test's database.
+    pub database: String,
+    /// What most functions work with.
+    pub app: App,
+    /// What `register-athlete` works with.
+    pub registrar: register_athlete::App,
+    contract: Contract,
+}
+
+/// An answer, which the contract has been found to allow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The media type.
+    pub content_type: String,
+    /// The JSON; null where there is none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The last part of a problem's `type`; empty where it is no problem.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        self.body["type"]
+            .as_str()
+            .and_then(|urn| urn.strip_prefix("urn:gymbrah:problem:"))
+            .unwrap_or_default()
+    }
+
+    /// The body of an answer that must have this status.
+    #[expect(clippy::must_use_candidate, reason = "often only the status matters")]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{:#}", self.body);
+        self.body
+    }
+
+    /// The id in the body.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        id(&self.body["id"])
+    }
+}
+
+fn id(value: &Value) -> Uuid {
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| panic!("{value} is no id"))
+}
+
+impl TestApp {
+    /// Another application like this one, on another database.
+    pub async fn fresh(&self) -> &'static Self {
+        Box::leak(Box::new(Self::new().await))
+    }
+
+    async fn new() -> Self {
+        let shared = shared().await;
+        let database = shared
+            .postgres
+            .migrated_database("test")
+            .await
+            .expect("a database can be made");
+        shared
+            .aws
+            .put_secret(&database, &shared.postgres.secret(&database))
+            .await
+            .expect("a secret can be stored");
+        let registrar = register_athlete::App {
+            db: Self::db(shared, &database).await,
+            mailer: Self::mailer(shared, None),
+            invitation_days: 30,
+            draw_code: AthleteCode::draw,
+        };
+        Self {
+            shared,
+            app: App {
+                db: Self::db(shared, &database).await,
+            },
+            registrar,
+            contract: Contract::read(&shared.workspace.root),
+            database,
+        }
+    }
+
+    async fn db(shared: &Shared, database: &str) -> Db {
+        let config = DbConfig {
+            secret_id: database.to_owned(),
+            ca_file: None,
+            connections: CONNECTIONS,
+        };
+        Db::open(config, &shared.sdk_config(None))
+            .await
+            .expect("the configuration has no faults")
+    }
+
+    /// A mailer that finds SES in the emulation, or at another endpoint.
+    #[must_use]
+    pub fn mailer(shared: &Shared, endpoint: Option<&str>) -> Mailer {
+        let config = MailConfig {
+            from: format!("GymBrah <{}>", local::aws::SENDER)
+                .parse()
+                .expect("a sender"),
+            configuration_set: None,
+            app_url: "https://app.gymbrah.example".parse().expect("an address"),
+        };
+        Mailer::new(config, &shared.sdk_config(endpoint))
+    }
+
+    /// The same application with another `register-athlete`.
+    pub async fn with_registrar(
+        &self,
+        change: impl FnOnce(&mut register_athlete::App),
+    ) -> &'static Self {
+        let mut changed = Self {
+            shared: self.shared,
+            database: self.database.clone(),
+            app: App {
+                db: Self::db(self.shared, &self.database).await,
+            },
+            registrar: register_athlete::App {
+                db: Self::db(self.shared, &self.database).await,
+                mailer: Self::mailer(self.shared, None),
+                ..self.registrar
+            },
+            contract: Contract::read(&self.shared.workspace.root),
+        };
+        change(&mut changed.registrar);
+        Box::leak(Box::new(changed))
+    }
+
+    /// Somebody with an account whose email is verified.
+    #[must_use]
+    pub fn person(&'static self, email: &str) -> Person {
+        self.person_with(&json!({"email": email, "email_verified": "true"}))
+    }
+
+    /// Somebody with an account, whose token makes these claims.
+    #[must_use]
+    pub fn person_with(&'static self, claims: &Value) -> Person {
+        let id = Uuid::now_v7();
+        let mut all = json!({"sub": id});
+        all.as_object_mut()
+            .expect("an object")
+            .extend(claims.as_object().cloned().unwrap_or_default());
+        Person {
+            app: self,
+            id,
+            claims: Some(all),
+        }
+    }
+
+    /// Somebody without an account.
+    #[must_use]
+    pub fn stranger(&'static self) -> Person {
+        Person {
+            app: self,
+            id: Uuid::nil(),
+            claims: None,
+        }
+    }
+
+    /// Calls the function behind the event's route, and holds the answer to the contract.
+    pub async fn call(&self, event: &Value) -> Answer {
+        let route_key = event["routeKey"]
+            .as_str()
+            .expect("the event has a route key");
+        let (method, path) = route_key
+            .split_once(' ')
+            .expect("a route key is a method and a path");
+        let routes = &self.shared.template.routes;
+        let route = routes
+            .iter()
+            .find(|route| route.method == method && route.path == path);
+        let route = route.unwrap_or_else(|| panic!("the template has no {route_key}"));
+
+        let answer = self.invoke(&route.function, event).await;
+        self.contract.check(
+            method,
+            path,
+            answer.status,
+            &answer.content_type,
+            &answer.body,
+        );
+        answer
+    }
+
+    /// Hands a function an event, as Lambda does.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
+        let payload = RawValue::from_string(event.to_string()).expect("JSON");
+        let mut context = Context::default();
+        context.deadline = u64::MAX;
+        let event = LambdaEvent::new(payload, context);
+        let answer = match function {
+            "assign-workout" => {
+                answer(event, |request| {
+                    Box::pin(assign_workout::handle(&self.app, request))
+                })
+                .await
+            }
+            "join-waitlist" => {
+                answer(event, |request| {
+                    Box::pin(join_waitlist::handle(&self.app, request))
+                })
+                .await
+            }
+            "register-athlete" => {
+                answer(event, |request| {
+                    Box::pin(register_athlete::handle(&self.registrar, request))
+                })
+                .await
+            }
+            "register-business" => {
+                answer(event, |request| {
+                    Box::pin(register_business::handle(&self.app, request))
+                })
+                .await
+            }
+            "signup-link" => {
+                answer(event, |request| {
+                    Box::pin(signup_link::handle(&self.app, request))
+                })
+                .await
+            }
+            other => panic!("these tests do not know {other}"),
+        };
+        Answer {
+            status: answer.status(),
+            content_type: answer.content_type().to_owned(),
+            body: answer.json(),
+        }
+    }
+
+    /// What a statement says of this test's database: the first column of its first row.
+    pub async fn ask<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
+        self.app
+            .db
+            .query_one(sql, &[])
+            .await
+            .expect("the statement runs")
+            .get(0)
+    }
+
+    /// The mails that were sent to an address, the newest first.
+    pub async fn mails_to(&self, address: &str) -> Vec<local::aws::Message> {
+        let outbox = self
+            .shared
+            .aws
+            .outbox()
+            .await
+            .expect("the outbox can be read");
+        outbox
+            .into_iter()
+            .filter(|message| message.to == address)
+            .collect()
+    }
+}
+
+/// Somebody who sends requests.
+#[derive(Clone)]
+pub struct Person {
+    app: &'static TestApp,
+    /// The `sub` of their token.
+    pub id: Uuid,
+    claims: Option<Value>,
+}
+
+impl Person {
+    /// Sends a POST with a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, Some(&body.to_string())).await
+    }
+
+    /// Sends a GET; the path may have a query.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, None).await
+    }
+
+    /// Sends a request.
+    pub async fn send(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
+        self.app.call(&self.event(method, path, body)).await
+    }
+
+    /// The event that API Gateway would make of a request.
+    #[must_use]
+    pub fn event(&self, method: &str, path_and_query: &str, body: Option<&str>) -> Value {
+        let (path, query) = path_and_query
+            .split_once('?')
+            .unwrap_or((path_and_query, ""));
+        let routes = self
+            .app
+            .shared
+            .template
+            .routes
+            .iter()
+            .filter(|route| route.method == method);
+        let (route, parameters) = routes
+            .filter_map(|route| Some((route, parameters(&route.path, path)?)))
+            .min_by_key(|(_, parameters)| parameters.len())
+            .unwrap_or_else(|| panic!("the template has no {method} {path}"));
+        let route_key = format!("{} {}", route.method, route.path);
+        let query_parameters: Value = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), json!(value)))
+            .collect();
+        let mut event = json!({
+            "version": "2.0",
+            "routeKey": route_key,
+            "rawPath": path,
+            "rawQueryString": query,
+            "headers": {"content-type": "application/json"},
+            "queryStringParameters": query_parameters,
+            "pathParameters": parameters,
+            "requestContext": {
+                "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "tests"},
+                "requestId": "a-request",
+                "routeKey": route_key,
+                "stage": "$default",
+            },
+            "isBase64Encoded": false,
+        });
+        if let Some(body) = body {
+            event["body"] = json!(body);
+        }
+        if let Some(claims) = &self.claims {
+            event["requestContext"]["authorizer"] =
+                json!({"jwt": {"claims": claims, "scopes": null}});
+        }
+        event
+    }
+
+    /// Opens a gym and gives its id.
+    pub async fn opens_gym(&self, name: &str) -> Uuid {
+        id(&self
+            .post("/businesses", &json!({"name": name}))
+            .await
+            .expect(201)["id"])
+    }
+
+    /// Registers an athlete in a gym, for the first time.
+    pub async fn registers(&self, gym: Uuid, athlete: &Value) -> Value {
+        self.post(&format!("/businesses/{gym}/athletes"), athlete)
+            .await
+            .expect(201)
+    }
+
+    /// Writes a workout and gives its id.
+    pub async fn writes_workout(&self, name: &str) -> Uuid {
+        id(&self
+            .post("/workouts", &json!({"name": name}))
+            .await
+            .expect(201)["id"])
+    }
+
+    /// Asks to be linked, by the verified email alone or with a code.
+    pub async fn links(&self, code: Option<&Value>) -> Answer {
+        let body = code.map_or_else(|| json!({}), |code| json!({"athlete_code": code}));
+        self.post("/signup-link", &body).await
+    }
+}
+
+/// The values of the parameters of `pattern` in `path`; none where the two don't fit.
+fn parameters(pattern: &str, path: &str) -> Option<Map<String, Value>> {
+    let (pattern, path): (Vec<&str>, Vec<&str>) =
+        (pattern.split('/').collect(), path.split('/').collect());
+    if pattern.len() != path.len() {
+        return None;
+    }
+    let mut parameters = Map::new();
+    for (expected, given) in pattern.into_iter().zip(path) {
+        match expected
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
+            Some(name) => drop(parameters.insert(name.to_owned(), json!(given))),
+            None if expected == given => {}
+            None => return None,
+        }
+    }
+    Some(parameters)
+}
