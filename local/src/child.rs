@@ -57,7 +57,9 @@ fn guarded_with_grace(
 ) -> Command {
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", include_str!("guard.sh"), "guard", stop.signal()])
+        // By way of a variable, so that lists of processes show what is run and not how it is guarded.
+        .args(["-c", r#"eval "$GUARD""#, "guard", stop.signal()])
+        .env("GUARD", include_str!("guard.sh"))
         .arg(grace.as_secs().to_string())
         .arg(remove.map_or(OsStr::new(""), Path::as_os_str))
         .arg(program);

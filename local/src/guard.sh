@@ -3,6 +3,7 @@
 # Standard input is a pipe that the owner alone holds open and never writes to. The system closes it when the owner lets go
 # or dies, however it dies; then the program's process group gets the signal $1, and after $2 seconds SIGKILL. When the
 # program has ended, the directory $3 (may be empty: none) is removed, and this script ends with the program's status.
+unset GUARD
 signal=$1
 grace=$2
 directory=$3

@@ -8,6 +8,7 @@
 
 mod arguments;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -128,12 +129,27 @@ The database psql {database}
 The logs     {logs}
 
 An event, past the gateway:
-  {cargo_lambda} lambda invoke -A 127.0.0.1 -P {lambda_port} FUNCTION --data-file events/FUNCTION/….json
+  {cargo_lambda} lambda invoke -A 127.0.0.1 -P {lambda_port} register-business --data-file {event}
 
 Ctrl-C stops everything."#,
         database = services.postgres.url(stack.database()),
         logs = services.logs.directory().display(),
         cargo_lambda = services.tools.cargo_lambda().display(),
         lambda_port = stack.lambda().port(),
+        event = sample_event(&services.workspace.root, "register-business"),
     )
+}
+
+/// One of the sample events of a function.
+fn sample_event(workspace_root: &Path, function: &str) -> String {
+    let directory = Path::new("events").join(function);
+    let first = std::fs::read_dir(workspace_root.join(&directory))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .min();
+    directory
+        .join(first.as_deref().unwrap_or("….json"))
+        .display()
+        .to_string()
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio_postgres::config::Host;
@@ -28,6 +28,13 @@ const PREFIX: &str = "onboarding_";
 
 /// How old a database on a server that is not ours must be to count as left over from a run that was killed.
 const LEFT_OVER: Duration = Duration::from_hours(24);
+
+/// What has to be encoded in the parts of a URL.
+const UNSAFE_IN_URL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// A PostgreSQL server: the one that `DATABASE_URL` names, or a private one that lives as long as this value.
 #[derive(Debug)]
@@ -117,7 +124,7 @@ impl Postgres {
 
     /// The same as a URL, for `psql` and the like.
     pub fn url(&self, database: &str) -> String {
-        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let encode = |text| utf8_percent_encode(text, UNSAFE_IN_URL).to_string();
         let (user, password) = (encode(&self.user), encode(&self.password));
         format!(
             "postgresql://{user}:{password}@{}:{}/{}",
@@ -317,7 +324,7 @@ mod tests {
         let server = Postgres::given("postgresql://ann:p%40ss@db.example:6432/gym").unwrap();
         assert_eq!(
             server.url("other"),
-            "postgresql://ann:p%40ss@db%2Eexample:6432/other".replace("%2E", ".")
+            "postgresql://ann:p%40ss@db.example:6432/other"
         );
         assert_eq!(server.secret("other")["password"], "p@ss");
         assert_eq!(server.config("other").get_dbname(), Some("other"));

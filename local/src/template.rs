@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub struct Template {
     /// The functions.
     pub functions: Vec<Function>,
-    /// The HTTP API's routes.
+    /// The HTTP API's routes, in the order of their paths.
     pub routes: Vec<Route>,
 }
 
@@ -156,6 +156,9 @@ impl Template {
                 timeout: Duration::from_secs(timeout),
             });
         }
+        template
+            .routes
+            .sort_by(|a, b| (&a.path, &a.method).cmp(&(&b.path, &b.method)));
         Ok(template)
     }
 }

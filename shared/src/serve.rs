@@ -21,6 +21,10 @@ use tokio::runtime;
 /// Kept back from a function's time-out, to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
+/// What API Gateway waits at most for an HTTP API's integration
+/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Serves a function until its environment is shut down: makes its `App` once, and answers every event with what `handle` says.
 ///
 /// Lambda's runtime never sees a failure. An event that is none of API Gateway's, a panic, and a handler that is still at
@@ -105,7 +109,8 @@ fn not_an_http_event(error: &serde_json::Error) -> Problem {
     .caused_by(format!("{:?} at line {} column {}", error.classify(), error.line(), error.column()))
 }
 
-/// Lambda gives the deadline as a time of the environment's clock.
+/// Lambda gives the deadline as a time of the environment's clock. An event that is invoked by hand may carry one that is long
+/// past, cargo-lambda's for instance: then API Gateway's is the one that counts.
 #[expect(
     clippy::disallowed_methods,
     reason = "nothing but the environment's own clock can be compared with its deadline"
@@ -114,7 +119,8 @@ fn time_left(deadline_ms: u64) -> Duration {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
-    Duration::from_millis(deadline_ms).saturating_sub(now)
+    let time_left = Duration::from_millis(deadline_ms).checked_sub(now);
+    time_left.unwrap_or(GATEWAY_TIMEOUT)
 }
 
 /// One line for each request, and never who or what it was about.

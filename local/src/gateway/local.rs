@@ -23,6 +23,7 @@ use crate::template::Route;
 #[template(path = "index.html")]
 struct Index<'a> {
     routes: &'a [Route],
+    issuer: &'a str,
 }
 
 /// The inbox as a page.
@@ -36,6 +37,7 @@ struct Inbox {
 pub(super) async fn index(State(shared): State<Arc<Shared>>) -> Response {
     page(&Index {
         routes: shared.routes.all(),
+        issuer: &shared.issuer.url,
     })
 }
 

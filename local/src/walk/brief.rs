@@ -11,7 +11,7 @@ const LONG_WORD: usize = 32;
 /// How much of such a text is shown: its end, because ids that were made one after the other begin the same.
 const SHOWN: usize = 6;
 
-/// A value on one line: members that are null are left out, long words and the line itself are cut.
+/// A value on one line: members that are null are left out; long words, the time of day and the line itself are cut.
 pub(super) fn brief(value: &Value) -> String {
     let line = shortened(value).to_string();
     match line.char_indices().nth(WIDTH) {
@@ -42,6 +42,9 @@ fn shortened(value: &Value) -> Value {
 }
 
 fn brief_word(text: &str) -> String {
+    if let Some(date) = date_of(text) {
+        return date.to_owned();
+    }
     if text.len() < LONG_WORD || text.contains(' ') {
         return text.to_owned();
     }
@@ -51,6 +54,12 @@ fn brief_word(text: &str) -> String {
         .nth(SHOWN - 1)
         .map_or(0, |(start, _)| start);
     format!("…{}", &text[start..])
+}
+
+/// The date of a time like `2026-11-22T09:40:05.123Z`.
+fn date_of(text: &str) -> Option<&str> {
+    text.parse::<jiff::Timestamp>().ok()?;
+    Some(text.split_once('T')?.0)
 }
 
 #[cfg(test)]
@@ -64,12 +73,13 @@ mod tests {
         let value = json!({
             "id": "019acb02-3a00-7000-8000-0000000a1b2c",
             "phone": null,
+            "created_at": "2026-11-22T09:40:05.123Z",
             "name": "A name of many words, longer than any id is",
             "items": [{"linked": true, "at": null}],
         });
         assert_eq!(
             brief(&value),
-            r#"{"id":"…0a1b2c","items":[{"linked":true}],"name":"A name of many words, longer than any id is"}"#
+            r#"{"created_at":"2026-11-22","id":"…0a1b2c","items":[{"linked":true}],"name":"A name of many words, longer than any id is"}"#
         );
         assert_eq!(
             brief_path("/workouts/019acb02-3a00-7000-8000-0000000a1b2c/assignments"),
