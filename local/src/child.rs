@@ -126,14 +126,19 @@ impl Child {
         Ok(())
     }
 
-    /// Asks the program to end and waits for it, and for the removal of its directory.
-    pub async fn stop(&self) -> Result<()> {
+    /// Asks the program to end, without waiting.
+    pub fn release(&self) {
         drop(
             self.owner
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
+    }
+
+    /// Asks the program to end and waits for it, and for the removal of its directory.
+    pub async fn stop(&self) -> Result<()> {
+        self.release();
         let deadline = Instant::now() + GRACE * 2;
         while self.exited()?.is_none() {
             if Instant::now() > deadline {

@@ -226,12 +226,14 @@ impl Lambda {
 
     /// Stops the functions, then the runtime API.
     pub async fn stop(&self) -> Result<()> {
-        for environment in self
-            .functions
-            .values()
-            .flat_map(|function| &function.environments)
-        {
-            environment.stop().await?;
+        let environments = || {
+            self.functions
+                .values()
+                .flat_map(|function| &function.environments)
+        };
+        environments().for_each(Environment::release);
+        for environment in environments() {
+            environment.end().await?;
         }
         self.api.server.stop().await
     }

@@ -232,8 +232,18 @@ impl Postgres {
         let now = unix_seconds();
         for name in self.made_databases().await? {
             if made_at(&name).is_some_and(|then| now.saturating_sub(then) > LEFT_OVER.as_secs()) {
-                progress(format_args!("dropping the left-over database {name}"));
-                self.drop_database(&name).await?;
+                // Fails if someone is connected: then it is in use, and not left over.
+                let dropped = self
+                    .administer(&format!("DROP DATABASE IF EXISTS {}", quoted(&name)))
+                    .await;
+                progress(format_args!(
+                    "{name}, a day old: {}",
+                    if dropped.is_ok() {
+                        "dropped"
+                    } else {
+                        "still in use, kept"
+                    }
+                ));
             }
         }
         Ok(())

@@ -131,7 +131,12 @@ fn pip(environment: &Path, action: &[&str], packages: &[&str]) -> Result<()> {
         .args(["-m", "pip", "--quiet", "--disable-pip-version-check"])
         .args(action)
         .args(packages);
-    run(command).with_context(|| format!("can't install {} with pip", packages.join(", ")))
+    run(command).with_context(|| {
+        format!(
+            "can't install {} with pip, which needs Python 3.10 or newer and the network",
+            packages.join(", ")
+        )
+    })
 }
 
 /// Unpacks the one wheel in `directory` beside itself. `zipfile` forgets which files are programs.

@@ -6,6 +6,7 @@ pub mod aws;
 pub mod config;
 pub mod db;
 pub mod http;
+pub mod invitation;
 pub mod mail;
 pub mod problem;
 mod serve;

@@ -75,11 +75,15 @@ impl Environment {
         Ok(Self { process, watcher })
     }
 
-    /// Stops the process and waits for its end.
-    pub async fn stop(&self) -> Result<()> {
+    /// Asks the process to end, for good.
+    pub fn release(&self) {
         self.watcher.abort();
-        let process = current(&self.process);
-        process.stop().await
+        current(&self.process).release();
+    }
+
+    /// Waits for the end of the process, which has been released.
+    pub async fn end(&self) -> Result<()> {
+        current(&self.process).stop().await
     }
 }
 

@@ -1,13 +1,19 @@
 use super::Fault;
-use postgres_types::ToSql;
+use postgres_types::{FromSql, ToSql};
 use std::str::FromStr;
 
 /// The language somebody is written to: a BCP 47 tag such as `it` or `pt-BR` (RFC 5646, the language-script-region part).
-#[derive(Clone, PartialEq, Eq, Debug, ToSql)]
+#[derive(Clone, PartialEq, Eq, Debug, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct Locale(String);
 
 impl Locale {
+    /// The language alone: `it` of `it-CH`.
+    #[must_use]
+    pub fn language(&self) -> &str {
+        self.0.split('-').next().unwrap_or_default()
+    }
+
     /// The tag.
     #[must_use]
     pub fn as_str(&self) -> &str {
