@@ -1,6 +1,7 @@
 //! How the AWS SDK is set up, the same for every client.
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use std::time::Duration;
 
 /// A call to AWS takes this long at most, its one repetition included: a person is waiting for the answer.
@@ -17,4 +18,25 @@ pub async fn config() -> SdkConfig {
         )
         .load()
         .await
+}
+
+/// What an error of AWS is called, or what kept the call from being answered. Its message is left out: it repeats addresses
+/// and numbers.
+pub(crate) fn name_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &str {
+    match error {
+        SdkError::TimeoutError(_) => "no answer in time",
+        SdkError::DispatchFailure(_) => "not reached",
+        SdkError::ServiceError(service) => {
+            service.err().code().unwrap_or("an error without a name")
+        }
+        _ => "no answer that makes sense",
+    }
+}
+
+/// Whether AWS wants fewer calls at a time, or fewer a day: the names of it that the SDK knows, and SNS's own.
+pub(crate) fn is_throttling<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    let name = error.code().unwrap_or_default();
+    ["Throttl", "TooManyRequests", "LimitExceeded", "SlowDown"]
+        .iter()
+        .any(|part| name.contains(part))
 }

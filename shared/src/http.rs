@@ -39,6 +39,11 @@ pub fn path_id(request: &Request, parameter: &str, what: &'static str) -> Result
     request
         .path_parameters
         .get(parameter)
-        .and_then(|text| text.parse().ok())
+        .and_then(|text| plain_uuid(text))
         .ok_or_else(|| Problem::not_found(what))
+}
+
+/// A UUID in the form the contract has, 36 characters; the parser takes others as well.
+fn plain_uuid(text: &str) -> Option<Uuid> {
+    text.parse().ok().filter(|_| text.len() == 36)
 }

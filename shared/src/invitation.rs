@@ -67,6 +67,9 @@ pub struct AppUrl(pub(crate) String);
 /// A longer address would not leave the gym's name a place in a text message.
 const MAX_APP_URL: usize = 60;
 
+/// The others are counted double in a text message, or can't stand in one, or would end the path.
+const IN_AN_APP_URL: &str = "-._:/%";
+
 impl FromStr for AppUrl {
     type Err = &'static str;
 
@@ -79,7 +82,9 @@ impl FromStr for AppUrl {
             Some(host)
                 if !host.is_empty()
                     && text.len() <= MAX_APP_URL
-                    && host.bytes().all(|byte| byte.is_ascii_graphic()) =>
+                    && host
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || IN_AN_APP_URL.contains(c)) =>
             {
                 Ok(Self(text.to_owned()))
             }
@@ -122,6 +127,8 @@ mod tests {
             "https://",
             "ftp://app.gymbrah.example",
             "https://a b",
+            "https://a.example/~ada",
+            "https://a.example/?from=mail",
             &format!("https://{}.example", "a".repeat(60)),
         ] {
             assert!(wrong.parse::<AppUrl>().is_err(), "{wrong}");

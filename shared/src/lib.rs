@@ -5,12 +5,14 @@ pub mod auth;
 pub mod aws;
 pub mod config;
 pub mod db;
+pub mod delivery;
 pub mod http;
 pub mod invitation;
 pub mod mail;
 pub mod problem;
 mod serve;
+pub mod sms;
 pub mod types;
 
 pub use app::App;
-pub use serve::{answer, serve};
+pub use serve::{answer, serve, serve_events};

@@ -1,6 +1,7 @@
 //! What can go wrong with a request, as the client is told (RFC 9457, Problem Details for HTTP APIs).
 
 use crate::http::Answer;
+use lambda_http::http::HeaderValue;
 use serde::Serialize;
 use serde_json::json;
 use std::{borrow::Cow, error::Error, time::Duration};
@@ -18,6 +19,10 @@ pub enum Kind {
     NotFound,
     /// The account has an athlete in this gym already.
     AlreadyAMember,
+    /// The athlete is linked to an account: there is nothing left to invite to.
+    AlreadyLinked,
+    /// Another athlete of the gym has this contact.
+    AlreadyRegistered,
     /// The body is larger than [`crate::http::MAX_BODY`].
     BodyTooLarge,
     /// The body is declared as something else than JSON.
@@ -26,6 +31,8 @@ pub enum Kind {
     InvalidInput,
     /// The code is wrong, used, revoked or expired: nothing tells these apart.
     InvalidAthleteCode,
+    /// The athlete was sent as many invitations as one day allows.
+    TooManyInvitations,
     /// A bug of ours.
     Internal,
     /// Something that we need does not answer in time.
@@ -45,10 +52,17 @@ impl Kind {
             Self::Unauthenticated => (401, "unauthenticated", "A valid token is needed"),
             Self::NotFound => (404, "not-found", "Not found"),
             Self::AlreadyAMember => (409, "already-a-member", "Already a member of this gym"),
+            Self::AlreadyLinked => (409, "already-linked", "The athlete has signed up"),
+            Self::AlreadyRegistered => (
+                409,
+                "already-registered",
+                "Another athlete has this contact",
+            ),
             Self::BodyTooLarge => (413, "body-too-large", "The body is too large"),
             Self::UnsupportedMediaType => (415, "unsupported-media-type", "The body must be JSON"),
             Self::InvalidInput => (422, "invalid-input", "The input has faults"),
             Self::InvalidAthleteCode => (422, "invalid-athlete-code", "This code can't be used"),
+            Self::TooManyInvitations => (429, "too-many-invitations", "Too many invitations today"),
             Self::Internal => (500, "internal", "Something is wrong on our side"),
             Self::Unavailable => (503, "unavailable", "Not available at the moment"),
         }
@@ -135,8 +149,8 @@ impl Problem {
     #[must_use]
     pub fn invalid_input(errors: Vec<InputFault>) -> Self {
         let detail = match errors.len() {
-            1 => Cow::from("There is 1 fault; nothing was stored."),
-            n => Cow::from(format!("There are {n} faults; nothing was stored.")),
+            1 => Cow::from("There is 1 fault; nothing was done."),
+            n => Cow::from(format!("There are {n} faults; nothing was done.")),
         };
         Self {
             errors,
@@ -155,14 +169,19 @@ impl Problem {
 
     /// Something that we need does not answer in time; the client is to come back after a second.
     pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            retry_after: Some(Duration::from_secs(1)),
-            ..Self::new(
-                Kind::Unavailable,
-                "Nothing is lost: please send the same request again.",
-            )
-            .caused_by(cause)
-        }
+        Self::new(
+            Kind::Unavailable,
+            "Nothing is lost: please send the same request again.",
+        )
+        .retry_after(Duration::from_secs(1))
+        .caused_by(cause)
+    }
+
+    /// Adds when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// Adds the cause, for the log.
@@ -205,10 +224,24 @@ impl Problem {
             body["errors"] = json!(self.errors);
         }
         let mut answer = Answer::new(status, "application/problem+json", body.to_string());
+        if status == 401 {
+            answer.header("www-authenticate", HeaderValue::from_static("Bearer")); // RFC 9110, section 15.5.2
+        }
         if let Some(wait) = self.retry_after {
             answer.header("retry-after", wait.as_secs().max(1).into());
         }
         answer
+    }
+}
+
+/// Both values, or the faults of both.
+pub fn both<A, B>(a: Result<A, Problem>, b: Result<B, Problem>) -> Result<(A, B), Problem> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(a), Err(b)) if a.kind == Kind::InvalidInput && b.kind == Kind::InvalidInput => {
+            Err(Problem::invalid_input([a.errors, b.errors].concat()))
+        }
+        (Err(problem), _) | (_, Err(problem)) => Err(problem),
     }
 }
 
@@ -231,7 +264,7 @@ mod tests {
                 "type": "urn:gymbrah:problem:invalid-input",
                 "title": "The input has faults",
                 "status": 422,
-                "detail": "There are 2 faults; nothing was stored.",
+                "detail": "There are 2 faults; nothing was done.",
                 "instance": "id-1",
                 "errors": [
                     {"pointer": "#/email", "detail": "must not be empty"},

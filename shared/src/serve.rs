@@ -5,18 +5,27 @@ use crate::{
 };
 use futures::FutureExt;
 use lambda_http::{
-    Error, LambdaEvent,
+    Context, Error, LambdaEvent,
     aws_lambda_events::apigw::ApiGatewayV2httpResponse,
     lambda_runtime::{run_concurrent, service_fn},
 };
-use serde_json::value::RawValue;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
 use std::{
-    convert::Infallible,
+    fmt,
     panic::AssertUnwindSafe,
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::runtime;
+use tokio::{
+    runtime,
+    time::{Instant, timeout_at},
+};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// Kept back from a function's time-out, to answer in.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
@@ -41,17 +50,52 @@ where
     Handle: Fn(&'static App, Request) -> Handled + Copy + Send + Sync + 'static,
     Handled: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
+    run(app, move |app, event| async move {
+        let answer = answer(event, |request| handle(app, request)).await;
+        Ok(ApiGatewayV2httpResponse::from(answer))
+    })
+}
+
+/// Serves a function that no HTTP request leads to, one that EventBridge invokes for instance, until its environment is shut
+/// down: makes its `App` once, and hands `handle` every event with the time by which it must be done.
+///
+/// What `handle` reports is returned and logged, and so must not say who it is about. Its failure, a panic and missing that
+/// time fail the invocation: whoever invoked the function then tries again, or keeps the event.
+///
+/// # Errors
+/// When the configuration has faults, or the runtime API is not there: Lambda then starts the environment anew.
+pub fn serve_events<App, Handle, Handled, Report, Failure>(
+    app: impl AsyncFnOnce() -> Result<App, Faults>,
+    handle: Handle,
+) -> Result<(), Error>
+where
+    App: Send + Sync + 'static,
+    Handle: Fn(&'static App, Value, Instant) -> Handled + Copy + Send + Sync + 'static,
+    Handled: Future<Output = Result<Report, Failure>> + Send + 'static,
+    Report: Serialize + Send + 'static,
+    Failure: Into<Error> + 'static,
+{
+    run(app, move |app, event| {
+        report(event, move |event, deadline| handle(app, event, deadline))
+    })
+}
+
+/// What every function has: a log, a runtime, and an `App` that is made once.
+fn run<App, Event, Handle, Handled, Answered>(
+    app: impl AsyncFnOnce() -> Result<App, Faults>,
+    handle: Handle,
+) -> Result<(), Error>
+where
+    App: Send + Sync + 'static,
+    Event: DeserializeOwned + Send + 'static,
+    Handle: Fn(&'static App, LambdaEvent<Event>) -> Handled + Copy + Send + Sync + 'static,
+    Handled: Future<Output = Result<Answered, Error>> + Send + 'static,
+    Answered: Serialize + Send + 'static,
+{
     log_as_json();
     runtime(crate::config::concurrency())?.block_on(async move {
         let app: &'static App = Box::leak(Box::new(app().await?));
-        run_concurrent(service_fn(
-            move |event: LambdaEvent<Box<RawValue>>| async move {
-                Ok::<ApiGatewayV2httpResponse, Infallible>(
-                    answer(event, |request| handle(app, request)).await.into(),
-                )
-            },
-        ))
-        .await
+        run_concurrent(service_fn(move |event| handle(app, event))).await
     })
 }
 
@@ -74,15 +118,10 @@ where
             if let Some(id) = &request.request_context.request_id {
                 request_id.clone_from(id);
             }
-            let budget = time_left(context.deadline).saturating_sub(TIME_TO_ANSWER);
-            match tokio::time::timeout(budget, AssertUnwindSafe(handle(request)).catch_unwind())
-                .await
-            {
-                Ok(Ok(result)) => result,
-                Ok(Err(_panic)) => Err(Problem::internal("the handler panicked")),
-                Err(_elapsed) => Err(Problem::unavailable(
-                    "the handler was still at work when the time-out came near",
-                )),
+            match watch(handle(request), deadline(&context)).await {
+                Ok(result) => result,
+                Err(mishap @ Mishap::Panic) => Err(Problem::internal(mishap)),
+                Err(mishap @ Mishap::TimeOut) => Err(Problem::unavailable(mishap)),
             }
         }
         Err(error) => Err(not_an_http_event(&error)),
@@ -109,6 +148,60 @@ fn not_an_http_event(error: &serde_json::Error) -> Problem {
     .caused_by(format!("{:?} at line {} column {}", error.classify(), error.line(), error.column()))
 }
 
+/// What a handler reports of one event.
+async fn report<Handled, Report, Failure>(
+    event: LambdaEvent<Value>,
+    handle: impl FnOnce(Value, Instant) -> Handled,
+) -> Result<Value, Error>
+where
+    Handled: Future<Output = Result<Report, Failure>>,
+    Report: Serialize,
+    Failure: Into<Error>,
+{
+    let LambdaEvent { payload, context } = event;
+    let started = Instant::now();
+    let deadline = deadline(&context);
+    let result = match watch(handle(payload, deadline), deadline).await {
+        Ok(Ok(report)) => serde_json::to_value(report).map_err(Error::from),
+        Ok(Err(failure)) => Err(failure.into()),
+        Err(mishap) => Err(mishap.into()),
+    };
+    log_event(&context.request_id, started.elapsed(), &result);
+    result
+}
+
+/// What a handler comes to, unless it panics or is still at work at the deadline.
+async fn watch<T>(handled: impl Future<Output = T>, deadline: Instant) -> Result<T, Mishap> {
+    match timeout_at(deadline, AssertUnwindSafe(handled).catch_unwind()).await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(_panic)) => Err(Mishap::Panic),
+        Err(_elapsed) => Err(Mishap::TimeOut),
+    }
+}
+
+/// Why a handler came to nothing.
+#[derive(Debug)]
+enum Mishap {
+    Panic,
+    TimeOut,
+}
+
+impl fmt::Display for Mishap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Panic => "the handler panicked",
+            Self::TimeOut => "the handler was still at work when the time-out came near",
+        })
+    }
+}
+
+impl std::error::Error for Mishap {}
+
+/// Until when a handler may be at work.
+fn deadline(context: &Context) -> Instant {
+    Instant::now() + time_left(context.deadline).saturating_sub(TIME_TO_ANSWER)
+}
+
 /// Lambda gives the deadline as a time of the environment's clock. An event that is invoked by hand may carry one that is long
 /// past, cargo-lambda's for instance: then API Gateway's is the one that counts.
 #[expect(
@@ -125,8 +218,7 @@ fn time_left(deadline_ms: u64) -> Duration {
 
 /// One line for each request, and never who or what it was about.
 fn log(request_id: &str, route: &str, duration: Duration, status: u16, problem: Option<&Problem>) {
-    static WARM: AtomicBool = AtomicBool::new(false);
-    let cold_start = !WARM.swap(true, Ordering::Relaxed);
+    let cold_start = is_cold_start();
     let duration_ms = duration.as_secs_f64() * 1_000.0;
     let slug = problem.map(|problem| problem.kind().slug());
     let cause = problem.and_then(Problem::cause);
@@ -155,16 +247,40 @@ fn log(request_id: &str, route: &str, duration: Duration, status: u16, problem: 
     }
 }
 
+/// One line for each event that is no request.
+fn log_event(request_id: &str, duration: Duration, result: &Result<Value, Error>) {
+    let cold_start = is_cold_start();
+    let duration_ms = duration.as_secs_f64() * 1_000.0;
+    match result {
+        Ok(report) => {
+            tracing::info!(request_id, %report, duration_ms, cold_start, "event");
+        }
+        Err(failure) => {
+            tracing::error!(request_id, cause = %failure, duration_ms, cold_start, "event");
+        }
+    }
+}
+
+/// Whether this is the first thing that the environment does.
+fn is_cold_start() -> bool {
+    static WARM: AtomicBool = AtomicBool::new(false);
+    !WARM.swap(true, Ordering::Relaxed)
+}
+
 /// JSON lines on standard output, which is where Lambda takes a log from.
 pub(crate) fn log_as_json() {
-    // Only a test process has a subscriber already, and then that one stays.
-    let _ = tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_max_level(tracing::Level::INFO)
-        .try_init();
+        .finish();
+    let filter = Targets::new()
+        .with_default(LevelFilter::INFO)
+        // It would tell every failure a second time, with all that its `Debug` shows.
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    // Only a test process has a subscriber already, and then that one stays.
+    let _ = subscriber.with(filter).try_init();
 }
 
 /// One thread serves one request at a time best: a hand-over between threads costs more than it gains. Only an
@@ -181,21 +297,28 @@ fn runtime(concurrency: usize) -> std::io::Result<runtime::Runtime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lambda_http::Context;
+    use serde_json::json;
 
     const EVENT: &str = r#"{"version": "2.0", "requestContext": {"requestId": "id-1", "routeKey": "GET /me", "http": {"method": "GET"}}}"#;
+
+    fn event(payload: &str) -> LambdaEvent<Box<RawValue>> {
+        LambdaEvent::new(
+            RawValue::from_string(payload.to_owned()).unwrap(),
+            context(),
+        )
+    }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "the deadline that Lambda would give"
     )]
-    fn event(payload: &str) -> LambdaEvent<Box<RawValue>> {
+    fn context() -> Context {
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap();
         let mut context = Context::default();
         context.deadline = u64::try_from(now.as_millis()).unwrap() + 400;
-        LambdaEvent::new(RawValue::from_string(payload.to_owned()).unwrap(), context)
+        context
     }
 
     #[tokio::test]
@@ -249,5 +372,37 @@ mod tests {
             (answer.status(), &answer.json()["type"]),
             (503, &"urn:gymbrah:problem:unavailable".into())
         );
+    }
+
+    async fn outcome_of<Handled>(
+        handle: impl FnOnce(Value, Instant) -> Handled,
+    ) -> Result<Value, String>
+    where
+        Handled: Future<Output = Result<&'static str, &'static str>>,
+    {
+        let event = LambdaEvent::new(json!({"an": "event"}), context());
+        report(event, handle)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn what_the_handler_reports_is_returned() {
+        let outcome = outcome_of(async |event, deadline| {
+            assert_eq!(event, json!({"an": "event"}));
+            assert!(deadline > Instant::now() && deadline < Instant::now() + TIME_TO_ANSWER);
+            Ok("done")
+        });
+        assert_eq!(outcome.await, Ok("done".into()));
+    }
+
+    #[tokio::test]
+    async fn what_goes_wrong_with_an_event_fails_the_invocation() {
+        let failed = outcome_of(async |_, _| Err("no database")).await;
+        let panicked = outcome_of(async |_, _| panic!("a bug")).await;
+        let hangs = outcome_of(async |_, _| std::future::pending().await).await;
+        assert_eq!(failed, Err("no database".to_owned()));
+        assert_eq!(panicked, Err(Mishap::Panic.to_string()));
+        assert_eq!(hangs, Err(Mishap::TimeOut.to_string()));
     }
 }

@@ -29,6 +29,16 @@ impl Answer {
         Self::with(202, value)
     }
 
+    /// 204: done, and there is nothing to say.
+    #[must_use]
+    pub fn no_content() -> Self {
+        Self {
+            status: 204,
+            headers: HeaderMap::new(),
+            body: None,
+        }
+    }
+
     fn with(status: u16, value: &impl Serialize) -> Self {
         let json = serde_json::to_string(value)
             .expect("answers are plain structs: no map has keys that are not text");

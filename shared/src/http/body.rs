@@ -1,4 +1,4 @@
-use super::Request;
+use super::{Request, plain_uuid};
 use crate::{
     problem::{InputFault, Kind, Problem},
     types::Fault,
@@ -167,7 +167,7 @@ impl Members {
 }
 
 fn id(value: &Value) -> Option<Uuid> {
-    value.as_str()?.parse().ok()
+    plain_uuid(value.as_str()?)
 }
 
 #[cfg(test)]

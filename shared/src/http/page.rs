@@ -39,8 +39,12 @@ impl Position {
     fn from_cursor(cursor: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (microseconds, id) = bytes.split_first_chunk()?;
+        let microseconds = i64::from_be_bytes(*microseconds);
         Some(Self {
-            created_at: Timestamp::from_microsecond(i64::from_be_bytes(*microseconds)).ok()?,
+            // No item is older than 1970, and PostgreSQL knows no times as old as a made-up cursor can name.
+            created_at: Timestamp::from_microsecond(microseconds)
+                .ok()
+                .filter(|_| microseconds >= 0)?,
             id: Uuid::from_slice(id).ok()?,
         })
     }
@@ -72,7 +76,8 @@ pub fn page(request: &Request) -> Result<Page, Problem> {
     let mut faults = Vec::new();
 
     let limit = query.first("limit").map_or(Some(DEFAULT_LIMIT), |text| {
-        text.parse().ok().filter(|n| (1..=MAX_LIMIT).contains(n))
+        let number = text.parse().ok().filter(|_| !text.starts_with('+'));
+        number.filter(|n| (1..=MAX_LIMIT).contains(n))
     });
     if limit.is_none() {
         faults.push(InputFault::of_parameter(
@@ -169,6 +174,8 @@ mod tests {
             json!({"cursor": &whole[1..]}),
             json!({"cursor": format!("{whole}AAAA")}),
             json!({"cursor": format!("f{}", "_".repeat(31))}),
+            json!({"cursor": "_".repeat(32)}),
+            json!({"limit": "+1"}),
         ] {
             assert!(with_query(&wrong).is_err(), "{wrong}");
         }

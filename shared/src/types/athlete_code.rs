@@ -57,7 +57,7 @@ impl FromStr for AthleteCode {
     /// Reads a code as a person types it: in any case, with spaces and hyphens anywhere, O for 0, I and L for 1.
     fn from_str(text: &str) -> Result<Self, Fault> {
         const FORM: Fault =
-            Fault("must be the ten letters and digits of the invitation, like 7ZQ4M-K2T9X");
+            Fault("must be the ten letters and digits of the invitation, like 7ZQ4M-K2T9S");
 
         let mut values = [0; LENGTH];
         let mut read = 0;
@@ -233,6 +233,11 @@ mod tests {
                 "{typed}: {reason}"
             );
         }
+    }
+
+    #[test]
+    fn the_example_is_a_code() {
+        assert!("7ZQ4M-K2T9S".parse::<AthleteCode>().is_ok());
     }
 
     #[test]

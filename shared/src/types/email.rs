@@ -45,9 +45,23 @@ impl FromStr for Email {
             .without_domain_literal()
             .without_display_text();
         EmailAddress::parse_with_options(text, options)
-            .map_err(|_| Fault("must be a mail address like ada@example.org"))?;
+            .ok()
+            .filter(|address| is_host_name(address.domain()))
+            .ok_or(Fault("must be a mail address like ada@example.org"))?;
         Ok(Self(text.to_ascii_lowercase()))
     }
+}
+
+/// Whether every label is letters, digits and hyphens (RFC 952, RFC 1123 section 2.1), and the last one no number: else it would
+/// be an address of the network.
+fn is_host_name(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    domain.split('.').all(is_label) && !domain.split('.').next_back().is_none_or(is_number)
 }
 
 /// An address is personal: it is not for logs.
@@ -83,6 +97,10 @@ mod tests {
             "ada@",
             "@example.org",
             "ada@localhost",
+            "ada@127.0.0.1",
+            "ada@example.123",
+            "ada@exa%mple.org",
+            "ada@exa_mple.org",
             "a..b@example.org",
             ".a@example.org",
             "ada@example..org",

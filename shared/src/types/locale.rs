@@ -1,9 +1,10 @@
 use super::Fault;
 use postgres_types::{FromSql, ToSql};
+use serde::Serialize;
 use std::str::FromStr;
 
 /// The language somebody is written to: a BCP 47 tag such as `it` or `pt-BR` (RFC 5646, the language-script-region part).
-#[derive(Clone, PartialEq, Eq, Debug, ToSql, FromSql)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct Locale(String);
 
@@ -12,12 +13,6 @@ impl Locale {
     #[must_use]
     pub fn language(&self) -> &str {
         self.0.split('-').next().unwrap_or_default()
-    }
-
-    /// The tag.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -54,7 +49,7 @@ mod tests {
     #[test]
     fn a_tag_is_a_language_and_perhaps_where() {
         for right in ["en", "it", "it-IT", "zh-Hant-TW", "es-419"] {
-            assert_eq!(right.parse::<Locale>().unwrap().as_str(), right);
+            assert_eq!(right.parse::<Locale>().unwrap().0, right);
         }
         for wrong in [
             "",

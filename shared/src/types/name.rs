@@ -24,7 +24,7 @@ impl FromStr for Name {
     /// Reads a name; white space around it is dropped.
     fn from_str(text: &str) -> Result<Self, Fault> {
         let text = text.trim();
-        if text.is_empty() {
+        if text.chars().all(is_invisible) {
             return Err(Fault("must not be empty"));
         }
         if text.chars().count() > MAX_LENGTH {
@@ -40,6 +40,12 @@ impl FromStr for Name {
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// What takes no place of its own: the zero-width space and joiners, the marks of direction, the byte-order mark. Some scripts
+/// need them between letters; alone they are no name.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
 }
 
 /// U+2028 and U+2029 are line breaks without being control characters.
@@ -85,6 +91,7 @@ mod tests {
         for wrong in [
             "",
             " \t ",
+            "\u{200B}\u{FEFF}",
             "a\nb",
             "a\r\nBcc: x",
             "a\0b",
