@@ -190,6 +190,12 @@ RETURNS SETOF "user" LANGUAGE sql VOLATILE AS $$
 $$;
 COMMENT ON FUNCTION sign_in IS 'The caller''s row in "user", made or brought up to date from the claims of the token.';
 
+-- Whether an invitation can be accepted now. Its statement is part of the one that asks: indexes serve it all the same.
+CREATE FUNCTION is_open(invitation) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT $1.status NOT IN ('accepted', 'revoked', 'expired') AND $1.expires_at > now()
+$$;
+COMMENT ON FUNCTION is_open IS 'Whether an invitation can be accepted now: not accepted, not revoked, not expired.';
+
 -- What a gym's owner sees of an athlete: the athlete and the last invitation, as it stands at this moment.
 CREATE VIEW roster AS
 SELECT athlete.id,

@@ -1,7 +1,8 @@
 use shared::{
     config::{Faults, variables},
     db::{Db, DbConfig},
-    mail::{MailConfig, Mailer},
+    delivery::Courier,
+    mail::MailConfig,
     types::AthleteCode,
 };
 
@@ -13,7 +14,7 @@ pub struct App {
     /// The database.
     pub db: Db,
     /// Sends the invitations.
-    pub mailer: Mailer,
+    pub courier: Courier,
     /// Days an invitation is good for.
     pub invitation_days: i32,
     /// Draws the athletes' codes.
@@ -34,7 +35,7 @@ impl App {
         let aws = shared::aws::config().await;
         Ok(Self {
             db: Db::open(db, &aws).await?,
-            mailer: Mailer::new(mail, &aws),
+            courier: Courier::new(mail, &aws),
             invitation_days,
             draw_code: AthleteCode::draw,
         })

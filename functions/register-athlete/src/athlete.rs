@@ -1,6 +1,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::{db::Row, http::Position, types::AthleteCode};
+use shared::{
+    db::Row,
+    http::Position,
+    types::{AthleteCode, Locale},
+};
 use uuid::Uuid;
 
 /// An athlete as the owner of the gym sees them: a row of the view `roster`.
@@ -9,9 +13,9 @@ pub(crate) struct Athlete {
     pub(crate) id: Uuid,
     business_id: Uuid,
     pub(crate) email: Option<String>,
-    phone: Option<String>,
+    pub(crate) phone: Option<String>,
     pub(crate) full_name: Option<String>,
-    locale: String,
+    pub(crate) locale: Locale,
     pub(crate) athlete_code: AthleteCode,
     linked: bool,
     linked_at: Option<Timestamp>,
@@ -25,7 +29,7 @@ pub(crate) struct Invitation {
     #[serde(skip)]
     pub(crate) id: Uuid,
     pub(crate) status: String,
-    channel: String,
+    pub(crate) channel: String,
     pub(crate) sent_at: Option<Timestamp>,
     pub(crate) expires_at: Timestamp,
     pub(crate) last_error: Option<String>,

@@ -1,10 +1,13 @@
 //! `POST /businesses/{business_id}/athletes`: a gym registers an athlete, who is invited at once.
 //! `GET /businesses/{business_id}/athletes`: the gym's roster.
+//! `POST` and `DELETE /businesses/{business_id}/athletes/{athlete_id}/invitation`: to invite again, perhaps elsewhere, and not.
 
 mod app;
 mod athlete;
 mod deliver;
 mod register;
+mod renew;
+mod revoke;
 mod roster;
 
 pub use app::App;
@@ -14,11 +17,17 @@ use shared::{
     problem::Problem,
 };
 
-/// Serves both routes.
+/// Serves the four routes.
 pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
     match route(&request) {
         "POST /businesses/{business_id}/athletes" => register::handle(app, &request).await,
         "GET /businesses/{business_id}/athletes" => roster::handle(app, &request).await,
+        "POST /businesses/{business_id}/athletes/{athlete_id}/invitation" => {
+            renew::handle(app, &request).await
+        }
+        "DELETE /businesses/{business_id}/athletes/{athlete_id}/invitation" => {
+            revoke::handle(app, &request).await
+        }
         other => Err(unknown_route(other)),
     }
 }

@@ -1,7 +1,7 @@
 use crate::{App, athlete::Athlete, deliver::deliver};
 use shared::{
     auth::caller,
-    db::{Parameter, Type},
+    db::{Parameter, Row, Type},
     http::{Answer, Members, Request, body, path_id},
     problem::Problem,
     types::{Email, Locale, Name, Phone},
@@ -40,21 +40,23 @@ impl Registration {
 ///
 /// No row: the gym is not the caller's. A row without an athlete: the code is taken, or somebody registered the contact while
 /// this ran; both are settled by asking again. The invitation is leased for a minute to this request, which sends it.
-const REGISTER_ATHLETE: &str = "-- register_athlete
+const REGISTER_ATHLETE: &str = r#"-- register_athlete
     WITH gym AS (
-        SELECT id, name FROM business WHERE id = $2 AND user_id = $1
+        SELECT business.id, business.name AS business_name, owner.email AS owner_email
+        FROM business JOIN "user" AS owner ON owner.id = business.user_id
+        WHERE business.id = $2 AND business.user_id = $1
     ), registered AS (
         INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale)
         SELECT $3, gym.id, $4, $5, $6, $7, $8 FROM gym
         ON CONFLICT DO NOTHING
         RETURNING *
     ), invited AS (
-        INSERT INTO invitation (athlete_id, channel, next_attempt_at, expires_at)
-        SELECT id, CASE WHEN email IS NULL THEN 'sms' ELSE 'email' END, now() + interval '1 minute', now() + make_interval(days => $9)
+        INSERT INTO invitation (athlete_id, channel, attempts, next_attempt_at, expires_at)
+        SELECT id, CASE WHEN email IS NULL THEN 'sms' ELSE 'email' END, 1, now() + interval '1 minute', now() + make_interval(days => $9)
         FROM registered
         RETURNING *
     )
-    SELECT gym.name AS business_name, athlete.*
+    SELECT gym.business_name, gym.owner_email, athlete.*
     FROM gym LEFT JOIN (
         SELECT registered.id, registered.invited_by AS business_id, registered.email, registered.phone, registered.full_name,
                registered.locale, registered.athlete_code, registered.linked_at, registered.created_at,
@@ -65,7 +67,7 @@ const REGISTER_ATHLETE: &str = "-- register_athlete
         UNION ALL
         SELECT * FROM roster
         WHERE business_id = $2 AND (email = $5 OR email IS NULL AND $5 IS NULL AND phone = $6)
-    ) AS athlete ON true";
+    ) AS athlete ON true"#;
 
 /// Registers the athlete, then tries to send the invitation; the answer does not depend on whether that works.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
@@ -74,24 +76,19 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
     let registration = Registration::read(body(request)?)?;
 
     match register(app, caller.user_id, business_id, &registration).await? {
-        Registered::Now {
-            business_name,
-            mut athlete,
-        } => {
-            deliver(app, &business_name, &mut athlete).await;
+        Registered::Now(row) => {
+            let mut athlete = Athlete::from(&row);
+            deliver(app, &row, &mut athlete).await;
             Ok(Answer::created(&athlete))
         }
-        Registered::Before(athlete) => Ok(Answer::ok(&athlete)),
+        Registered::Before(row) => Ok(Answer::ok(&Athlete::from(&row))),
         Registered::NotYourGym => Err(Problem::not_found("gym")),
     }
 }
 
 enum Registered {
-    Now {
-        business_name: String,
-        athlete: Athlete,
-    },
-    Before(Athlete),
+    Now(Row),
+    Before(Row),
     NotYourGym,
 }
 
@@ -125,13 +122,8 @@ async fn register(
             return Ok(Registered::NotYourGym);
         };
         match row.get::<_, Option<Uuid>>("id") {
-            Some(registered) if registered == id => {
-                return Ok(Registered::Now {
-                    business_name: row.get("business_name"),
-                    athlete: Athlete::from(&row),
-                });
-            }
-            Some(_) => return Ok(Registered::Before(Athlete::from(&row))),
+            Some(registered) if registered == id => return Ok(Registered::Now(row)),
+            Some(_) => return Ok(Registered::Before(row)),
             None => {}
         }
     }

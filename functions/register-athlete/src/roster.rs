@@ -3,18 +3,44 @@ use shared::{
     auth::caller,
     db::Type,
     http::{Answer, List, Request, page, path_id},
-    problem::Problem,
+    problem::{InputFault, Problem, both},
 };
 use uuid::Uuid;
 
-/// $1 owner, $2 business, $3 and $4 position, $5 rows.
+/// What `?status=` may ask for: the states an invitation can be in.
+const STATUSES: [&str; 9] = [
+    "queued",
+    "sent",
+    "delivered",
+    "bounced",
+    "complained",
+    "failed",
+    "accepted",
+    "revoked",
+    "expired",
+];
+
+/// The invitation's state that `?status=` asks for, if it asks.
+fn status(request: &Request) -> Result<Option<&str>, Problem> {
+    match request.query_string_parameters.first("status") {
+        Some(status) if !STATUSES.contains(&status) => {
+            let detail = format!("must be one of {}", STATUSES.join(", "));
+            Err(Problem::invalid_input(vec![InputFault::of_parameter(
+                "status", detail,
+            )]))
+        }
+        status => Ok(status),
+    }
+}
+
+/// $1 owner, $2 business, $3 and $4 position, $5 rows, $6 state.
 ///
 /// No row: the gym is not the caller's. One row without an athlete: the page is empty.
 const LIST_ATHLETES: &str = "-- list_athletes
     SELECT athlete.*
     FROM business LEFT JOIN LATERAL (
         SELECT * FROM roster
-        WHERE business_id = business.id AND (created_at, id) < ($3, $4)
+        WHERE business_id = business.id AND (created_at, id) < ($3, $4) AND ($6 IS NULL OR invitation_status = $6)
         ORDER BY created_at DESC, id DESC
         LIMIT $5
     ) AS athlete ON true
@@ -25,19 +51,14 @@ const LIST_ATHLETES: &str = "-- list_athletes
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
-    let page = page(request)?;
+    let (page, status) = both(page(request), status(request))?;
 
     let who = [
         (&caller.user_id as _, Type::UUID),
         (&business_id as _, Type::UUID),
     ];
-    let rows = app
-        .db
-        .query(
-            LIST_ATHLETES,
-            &[who.as_slice(), &page.parameters()].concat(),
-        )
-        .await?;
+    let parameters = [who.as_slice(), &page.parameters(), &[(&status, Type::TEXT)]].concat();
+    let rows = app.db.query(LIST_ATHLETES, &parameters).await?;
     if rows.is_empty() {
         return Err(Problem::not_found("gym"));
     }

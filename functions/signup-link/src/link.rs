@@ -10,7 +10,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// How often the statement is run, where another request of the same person links the same gym meanwhile.
+/// How often the statement is run at most, where other requests change the same athletes meanwhile.
 const MAX_TRIES: usize = 3;
 
 /// What the person shows besides their verified email: the code, or nothing.
@@ -26,30 +26,42 @@ impl Claim {
     }
 }
 
-/// Links the caller to every athlete with an open invitation that is theirs: by the verified email, in each gym that they are
-/// not yet a member of, and by the code. It gives every athlete the caller is linked to, so that a repeat gives the same.
+/// Links the caller to every athlete with an open invitation that is theirs: by the code, and by the verified email, in each gym
+/// that they are not yet a member of and have not typed a good code of. It gives every athlete the caller is linked to, so that
+/// a repeat gives the same.
 ///
 /// $1 to $4 the caller, $5 the code.
 ///
-/// `theirs` locks what it reads. Of several who claim one athlete the first gets it, and the others, once they have waited,
-/// see the row as it is then (PostgreSQL, 13.2.1): not theirs any more. The same goes for a revocation of that moment.
+/// `seen` is what the statement finds, `theirs` what is left of it once it is locked: of several who claim one athlete the first
+/// gets it, and the others, when they have waited, see the row as it is then (PostgreSQL, 13.2.1). What has changed meanwhile
+/// may have a successor that this statement can't see, a new invitation for instance: where `is_outrun`, it is run again.
 const LINK_ATHLETES: &str = "-- link_athletes
     WITH caller AS MATERIALIZED (
         SELECT * FROM sign_in($1, $2, $3, $4)
+    ), seen AS MATERIALIZED (
+        SELECT athlete.id AS athlete_id, invitation.id AS invitation_id
+        FROM athlete JOIN invitation ON invitation.athlete_id = athlete.id
+        WHERE athlete.user_id = $1 AND invitation.status = 'accepted'
+           OR athlete.athlete_code = $5 AND athlete.user_id IS NULL AND is_open(invitation)
+           OR athlete.email = $2 AND athlete.user_id IS NULL AND is_open(invitation)
+              AND NOT EXISTS (
+                  SELECT FROM athlete AS member WHERE member.invited_by = athlete.invited_by AND member.user_id = $1
+              )
+              AND NOT EXISTS (
+                  SELECT FROM athlete AS named JOIN invitation AS other ON other.athlete_id = named.id
+                  WHERE named.athlete_code = $5 AND named.user_id IS NULL AND is_open(other)
+                        AND named.invited_by = athlete.invited_by AND named.id <> athlete.id
+              )
     ), theirs AS MATERIALIZED (
         SELECT athlete.id, athlete.invited_by, coalesce(athlete.linked_at, now()) AS linked_at, athlete.user_id IS NULL AS is_new,
                coalesce(athlete.linked_via, CASE WHEN athlete.email = $2 THEN 'email' ELSE 'code' END) AS via,
-               coalesce(athlete.athlete_code = $5, false) AS by_this_code,
-               invitation.id AS invitation_id
-        FROM athlete JOIN invitation ON invitation.athlete_id = athlete.id
-        WHERE athlete.user_id = $1
-              AND invitation.status = 'accepted'
-           OR athlete.athlete_code = $5 AND athlete.user_id IS NULL
-              AND invitation.status NOT IN ('accepted', 'revoked', 'expired') AND invitation.expires_at > now()
-           OR athlete.email = $2 AND athlete.user_id IS NULL
-              AND invitation.status NOT IN ('accepted', 'revoked', 'expired') AND invitation.expires_at > now()
-              AND NOT EXISTS (SELECT FROM athlete AS member WHERE member.invited_by = athlete.invited_by AND member.user_id = $1)
-        FOR UPDATE
+               coalesce(athlete.athlete_code = $5, false) AS by_this_code, invitation.id AS invitation_id
+        FROM seen
+        JOIN athlete ON athlete.id = seen.athlete_id
+        JOIN invitation ON invitation.id = seen.invitation_id
+        WHERE athlete.user_id = $1 AND invitation.status = 'accepted'
+           OR athlete.user_id IS NULL AND is_open(invitation) AND (athlete.athlete_code = $5 OR athlete.email = $2)
+        FOR UPDATE OF athlete, invitation
     ), linked AS (
         UPDATE athlete SET user_id = caller.id, linked_at = theirs.linked_at, linked_via = theirs.via
         FROM theirs, caller
@@ -60,7 +72,8 @@ const LINK_ATHLETES: &str = "-- link_athletes
         WHERE invitation.id = theirs.invitation_id AND theirs.is_new
     )
     SELECT caller.*, theirs.id AS athlete_id, theirs.via, theirs.linked_at, theirs.by_this_code,
-           business.id AS business_id, business.name AS business_name
+           business.id AS business_id, business.name AS business_name,
+           (SELECT count(*) FROM seen) > (SELECT count(*) FROM theirs) AS is_outrun
     FROM caller LEFT JOIN (theirs JOIN business ON business.id = theirs.invited_by) ON true
     ORDER BY theirs.linked_at, theirs.id";
 
@@ -125,7 +138,9 @@ async fn link(
     let mut tries = 1;
     loop {
         match app.db.query(LINK_ATHLETES, &parameters).await {
-            // One record per gym and person. By email the gym is passed over the next time; with a code it stays so.
+            Ok(rows) if rows[0].get("is_outrun") && tries < MAX_TRIES => tries += 1,
+            // One athlete per gym and person. Where another request has linked the gym at this moment, the email passes it
+            // over the next time; where the code is of a gym that the caller is a member of, it stays so.
             Err(error) if error.constraint() == Some("athlete_member_key") => {
                 if tries == MAX_TRIES {
                     return Err(Problem::new(

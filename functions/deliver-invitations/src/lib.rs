@@ -1,0 +1,107 @@
+//! The outbox relay. Every minute it sends the invitations that are due: those whose first try failed or never came about, and
+//! those that were queued without one. Several may run at once.
+
+mod app;
+
+pub use app::App;
+
+use futures::{StreamExt, stream};
+use serde::Serialize;
+use shared::{
+    db::{Db, QueryError, Type},
+    delivery::{Leased, Outcome},
+};
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// Sent at the same time, at most: enough for any quota at the tenth of a second that SES takes.
+const AT_ONCE: usize = 16;
+
+/// What sending one may take, and recording it: nothing is claimed that could not be finished.
+const LONGEST_DELIVERY: Duration = Duration::from_secs(6);
+
+/// Claims the invitations that have waited longest, and leases them for a minute to this relay. What another one has locked at
+/// this moment it is claiming itself, and is passed over. A relay that dies leaves them queued, to be claimed when the lease
+/// has run out.
+///
+/// $1 how many.
+const CLAIM_DUE: &str = r#"-- claim_due
+    WITH due AS (
+        SELECT id FROM invitation
+        WHERE status = 'queued' AND next_attempt_at <= now() AND expires_at > now()
+        ORDER BY next_attempt_at
+        LIMIT $1
+        FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE invitation SET attempts = attempts + 1, next_attempt_at = now() + interval '1 minute'
+        FROM due
+        WHERE invitation.id = due.id
+        RETURNING invitation.*
+    )
+    SELECT claimed.id AS invitation_id, claimed.attempts, claimed.channel, claimed.expires_at,
+           CASE claimed.channel WHEN 'sms' THEN athlete.phone ELSE athlete.email END AS recipient,
+           athlete.full_name, athlete.locale, athlete.athlete_code,
+           business.name AS business_name, owner.email AS owner_email
+    FROM claimed
+    JOIN athlete ON athlete.id = claimed.athlete_id
+    JOIN business ON business.id = athlete.invited_by
+    JOIN "user" AS owner ON owner.id = business.user_id"#;
+
+/// What one run has done.
+#[derive(Debug, Default, Serialize, PartialEq, Eq)]
+pub struct Report {
+    /// Taken by the provider.
+    pub sent: usize,
+    /// Put off because the provider wants fewer at a time.
+    pub throttled: usize,
+    /// Never to be taken.
+    pub refused: usize,
+    /// Not taken this time.
+    pub failed: usize,
+    /// Tried, with an outcome that could not be written down: they are tried again.
+    pub unrecorded: usize,
+}
+
+/// Sends what is due, until nothing is, the provider wants fewer, or the deadline is near.
+pub async fn handle(app: &App, deadline: Instant) -> Result<Report, QueryError> {
+    let mut report = Report::default();
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut may_be_more = true;
+    while may_be_more && report.throttled == 0 && Instant::now() + LONGEST_DELIVERY < deadline {
+        second.tick().await;
+        let leased = claim(&app.db, app.send_rate).await?;
+        may_be_more = leased.len() == usize::from(app.send_rate);
+        let mut outcomes = stream::iter(leased)
+            .map(|leased| deliver(app, leased))
+            .buffer_unordered(AT_ONCE);
+        while let Some(outcome) = outcomes.next().await {
+            *match outcome {
+                Some(Outcome::Sent) => &mut report.sent,
+                Some(Outcome::Throttled) => &mut report.throttled,
+                Some(Outcome::Refused) => &mut report.refused,
+                Some(Outcome::Failed) => &mut report.failed,
+                None => &mut report.unrecorded,
+            } += 1;
+        }
+    }
+    Ok(report)
+}
+
+async fn claim(db: &Db, number: u16) -> Result<Vec<Leased>, QueryError> {
+    let rows = db
+        .query(CLAIM_DUE, &[(&i64::from(number), Type::INT8)])
+        .await?;
+    Ok(rows.iter().map(Leased::from).collect())
+}
+
+/// The outcome, if it could be recorded.
+async fn deliver(app: &App, leased: Leased) -> Option<Outcome> {
+    match app.courier.deliver(&app.db, &leased).await {
+        Ok((outcome, _)) => Some(outcome),
+        Err(error) => {
+            tracing::warn!(invitation_id = %leased.id, %error, "the attempt is not recorded");
+            None
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use crate::App;
+use shared::{
+    auth::caller,
+    db::{Parameter, Type},
+    http::{Answer, Request, path_id},
+    problem::{Kind, Problem},
+};
+
+/// How often the statement is run at most, where other requests renew the same invitation meanwhile.
+const MAX_TRIES: usize = 4;
+
+/// Closes the athlete's invitation: neither the code nor the email links anybody from then on.
+///
+/// $1 owner, $2 business, $3 athlete.
+///
+/// No row: the athlete is not in a gym of the caller's. Where it `is_outrun`, the invitation was renewed while this waited for
+/// the athlete's row, and it is run again, for the new one.
+const REVOKE_INVITATION: &str = "-- revoke_invitation
+    WITH target AS MATERIALIZED (
+        SELECT athlete.id, athlete.user_id
+        FROM athlete JOIN business ON business.id = athlete.invited_by
+        WHERE athlete.id = $3 AND business.id = $2 AND business.user_id = $1
+        FOR UPDATE OF athlete
+    ), seen AS (
+        SELECT invitation.id
+        FROM target JOIN invitation ON invitation.athlete_id = target.id
+        WHERE target.user_id IS NULL AND invitation.status NOT IN ('accepted', 'revoked', 'expired')
+    ), revoked AS (
+        UPDATE invitation SET status = 'revoked'
+        FROM seen
+        WHERE invitation.id = seen.id AND invitation.status NOT IN ('accepted', 'revoked', 'expired')
+        RETURNING invitation.id
+    )
+    SELECT target.user_id IS NOT NULL AS is_linked,
+           (SELECT count(*) FROM seen) > (SELECT count(*) FROM revoked) AS is_outrun
+    FROM target";
+
+/// Takes the invitation back. To take it back twice is no fault.
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let business_id = path_id(request, "business_id", "athlete")?;
+    let athlete_id = path_id(request, "athlete_id", "athlete")?;
+
+    let parameters: [Parameter<'_>; 3] = [
+        (&caller.user_id, Type::UUID),
+        (&business_id, Type::UUID),
+        (&athlete_id, Type::UUID),
+    ];
+    for _ in 0..MAX_TRIES {
+        match app.db.query_opt(REVOKE_INVITATION, &parameters).await? {
+            None => return Err(Problem::not_found("athlete")),
+            Some(row) if row.get("is_linked") => {
+                return Err(Problem::new(
+                    Kind::AlreadyLinked,
+                    "An invitation that was accepted can't be taken back.",
+                ));
+            }
+            Some(row) if row.get("is_outrun") => {}
+            Some(_) => return Ok(Answer::no_content()),
+        }
+    }
+    Err(Problem::unavailable(
+        "others change this invitation without end",
+    ))
+}

@@ -1,0 +1,129 @@
+//! Sending an invitation, and writing down what came of it.
+
+use crate::{
+    db::{Db, Parameter, QueryError, Row, Type},
+    invitation::{Invitation, SendError},
+    mail::{MailConfig, Mailer},
+    sms::Texter,
+};
+use aws_config::SdkConfig;
+use uuid::Uuid;
+
+/// An invitation that is the holder's to send: nobody else tries before its lease, `next_attempt_at`, has run out.
+pub struct Leased {
+    /// The invitation's id.
+    pub id: Uuid,
+    /// Which attempt this is. Whoever records the outcome of another one has lost the lease.
+    pub attempt: i32,
+    /// `email` or `sms`.
+    pub channel: String,
+    /// What it says.
+    pub invitation: Invitation,
+}
+
+impl From<&Row> for Leased {
+    fn from(row: &Row) -> Self {
+        Self {
+            id: row.get("invitation_id"),
+            attempt: row.get("attempts"),
+            channel: row.get("channel"),
+            invitation: Invitation {
+                to: row.get("recipient"),
+                business: row.get("business_name"),
+                reply_to: row.get("owner_email"),
+                full_name: row.get("full_name"),
+                locale: row.get("locale"),
+                athlete_code: row.get("athlete_code"),
+                expires_at: row.get("expires_at"),
+            },
+        }
+    }
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider took it.
+    Sent,
+    /// The provider wants fewer at a time.
+    Throttled,
+    /// It will never be taken.
+    Refused,
+    /// It was not taken this time.
+    Failed,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Throttled => "throttled",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// $1 invitation, $2 which attempt, $3 outcome, $4 the provider's id of the message, $5 what went wrong.
+///
+/// No row: the invitation is not queued any more (accepted or revoked meanwhile), or somebody else has the lease.
+const RECORD_ATTEMPT: &str = "-- record_attempt
+    UPDATE invitation
+    SET status              = CASE WHEN $3 = 'sent' THEN 'sent'
+                                   WHEN $3 = 'refused' OR $3 = 'failed' AND attempts >= 8 THEN 'failed'
+                                   ELSE 'queued' END,
+        attempts            = CASE $3 WHEN 'throttled' THEN attempts - 1 ELSE attempts END,
+        next_attempt_at     = now() + CASE $3 WHEN 'throttled' THEN interval '1 minute' ELSE retry_delay(attempts) END,
+        sent_at             = CASE $3 WHEN 'sent' THEN now() END,
+        provider_message_id = $4,
+        last_error          = $5
+    WHERE id = $1 AND status = 'queued' AND attempts = $2
+    RETURNING status, sent_at, last_error";
+
+/// Sends invitations, each by its channel.
+pub struct Courier {
+    /// By mail.
+    pub mailer: Mailer,
+    /// By text message.
+    pub texter: Texter,
+}
+
+impl Courier {
+    /// With SES and SNS as this configuration of the SDK finds them.
+    #[must_use]
+    pub fn new(config: MailConfig, aws: &SdkConfig) -> Self {
+        Self {
+            texter: Texter::new(config.app_url.clone(), aws),
+            mailer: Mailer::new(config, aws),
+        }
+    }
+
+    /// Sends an invitation and records the outcome; the row, where there is one, is what is recorded now.
+    ///
+    /// Whoever dies between the two leaves it queued, and it is sent again when the lease has run out: twice perhaps, but
+    /// never not at all.
+    pub async fn deliver(
+        &self,
+        db: &Db,
+        leased: &Leased,
+    ) -> Result<(Outcome, Option<Row>), QueryError> {
+        let sent = match leased.channel.as_str() {
+            "sms" => self.texter.send(&leased.invitation).await,
+            _ => self.mailer.send(&leased.invitation).await,
+        };
+        let (outcome, message_id, last_error) = match sent {
+            Ok(message_id) => (Outcome::Sent, Some(message_id), None),
+            Err(SendError::Throttled) => (Outcome::Throttled, None, None),
+            Err(SendError::Refused(reason)) => (Outcome::Refused, None, Some(reason)),
+            Err(SendError::Failed(reason)) => (Outcome::Failed, None, Some(reason)),
+        };
+        let parameters: [Parameter<'_>; 5] = [
+            (&leased.id, Type::UUID),
+            (&leased.attempt, Type::INT4),
+            (&outcome.as_str(), Type::TEXT),
+            (&message_id, Type::TEXT),
+            (&last_error, Type::TEXT),
+        ];
+        Ok((outcome, db.query_opt(RECORD_ATTEMPT, &parameters).await?))
+    }
+}
