@@ -1,0 +1,334 @@
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What a gym's owner reads, with what can be done about it.
+const DOES_NOT_EXIST: &str = "The address does not exist or refuses mail; please correct it.";
+const SUPPRESSED: &str = "Earlier mail to this address came back or was unwanted, so nothing is sent to it; please use another address.";
+const CONTENT_REFUSED: &str = "The mailbox does not take this kind of mail; please use another address, or hand over the code yourself.";
+const TRIED_AGAIN: &str =
+    "The mailbox is full or can't be reached at the moment; it will be tried again.";
+const GIVEN_UP: &str = "The mailbox was full or could not be reached each time; please use another address, or hand over the code yourself.";
+const UNWANTED: &str =
+    "The person marked the invitation as unwanted; please do not send another one.";
+const REJECTED: &str = "The mail service took the mail for harmful and did not send it; please check your gym's name and the athlete's.";
+const NOT_WRITTEN: &str =
+    "The mail could not be written, which is our fault; please tell GymBrah's support.";
+
+/// What has become of a mail. The words are for the gym's owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is in the mailbox, or in its folder for spam.
+    Delivered,
+    /// It came back, and so would the next one.
+    Bounced(&'static str),
+    /// It came back, and another one may get through.
+    BouncedForNow {
+        /// While there are tries left.
+        words: &'static str,
+        /// Once there are none.
+        last_words: &'static str,
+    },
+    /// The person does not want it.
+    Complained(&'static str),
+    /// SES did not send it.
+    Failed(&'static str),
+}
+
+const TRY_AGAIN: Fate = Fate::BouncedForNow {
+    words: TRIED_AGAIN,
+    last_words: GIVEN_UP,
+};
+
+/// An event of a mail that matters to an invitation.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MailEvent {
+    /// SES's id of the mail, as it was given on sending.
+    pub(crate) message_id: String,
+    /// What has become of it.
+    pub(crate) fate: Fate,
+}
+
+// The event, as far as it is read. `detail` is what SES publishes everywhere:
+// https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
+// SES may add members at any time.
+
+#[derive(Deserialize)]
+struct Envelope {
+    source: String,
+    detail: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    event_type: String,
+    mail: Mail,
+    bounce: Option<Bounce>,
+    complaint: Option<Complaint>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mail {
+    message_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bounce {
+    bounce_type: String,
+    bounce_sub_type: Option<String>,
+    #[serde(default)]
+    bounced_recipients: Vec<BouncedRecipient>,
+}
+
+/// What the recipient's server reported (RFC 3464); all of it is absent where the bounce came without a report.
+#[derive(Deserialize)]
+struct BouncedRecipient {
+    action: Option<String>,
+    status: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Complaint {
+    complaint_feedback_type: Option<String>,
+}
+
+impl MailEvent {
+    /// Reads an event of EventBridge, or says why there is nothing to record.
+    pub(crate) fn read(event: Value) -> Result<Self, &'static str> {
+        let Envelope { source, detail } =
+            serde_json::from_value(event).map_err(|_| "it is no event of EventBridge")?;
+        if source != "aws.ses" {
+            return Err("it does not come from SES");
+        }
+        let Detail {
+            event_type,
+            mail: Mail { message_id },
+            bounce,
+            complaint,
+        } = serde_json::from_value(detail).map_err(|_| "it lacks members of an event of a mail")?;
+        let fate = match event_type.as_str() {
+            "Delivery" => Fate::Delivered,
+            "Bounce" => bounce.ok_or("it lacks the bounce")?.fate()?,
+            "Complaint" => complaint.ok_or("it lacks the complaint")?.fate()?,
+            "Reject" => Fate::Failed(REJECTED),
+            "Rendering Failure" => Fate::Failed(NOT_WRITTEN),
+            _ => return Err("events of this type change nothing"),
+        };
+        Ok(Self { message_id, fate })
+    }
+}
+
+impl Bounce {
+    /// SES's type is a guess at what the recipient's server meant, which goes wrong where that was vague: an answer of somebody
+    /// who is out of the office is `Transient` `General` too, and so is many a plain "no such user".
+    fn fate(&self) -> Result<Fate, &'static str> {
+        let report = self.bounced_recipients.first();
+        let action = report.and_then(|report| report.action.as_deref());
+        // RFC 3463, section 2: class 5 is a permanent failure.
+        let is_permanent = report
+            .and_then(|report| report.status.as_deref())
+            .is_some_and(|status| status.starts_with("5."));
+        let sub_type = self.bounce_sub_type.as_deref().unwrap_or("General");
+        let is_vague = matches!(sub_type, "General" | "Undetermined");
+
+        match (self.bounce_type.as_str(), sub_type) {
+            ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
+                Ok(Fate::Bounced(SUPPRESSED))
+            }
+            ("Permanent", _) => Ok(Fate::Bounced(DOES_NOT_EXIST)),
+            ("Transient", "MessageTooLarge" | "ContentRejected" | "AttachmentRejected") => {
+                Ok(Fate::Bounced(CONTENT_REFUSED))
+            }
+            ("Transient" | "Undetermined", _) => match action {
+                Some("failed") if is_vague && is_permanent => Ok(Fate::Bounced(DOES_NOT_EXIST)),
+                Some("failed") => Ok(TRY_AGAIN),
+                Some(_) => Err("the recipient's server has not given up"),
+                None if is_vague => Err("it is an automatic answer"),
+                None => Ok(TRY_AGAIN),
+            },
+            _ => Err("bounces of this type are not known"),
+        }
+    }
+}
+
+impl Complaint {
+    fn fate(&self) -> Result<Fate, &'static str> {
+        // https://www.iana.org/assignments/marf-parameters: the other types are complaints.
+        match self.complaint_feedback_type.as_deref() {
+            Some("not-spam") => Err("it takes a complaint back"),
+            Some("auth-failure") => Err("it is about the authentication of the sender"),
+            _ => Ok(Fate::Complained(UNWANTED)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A sample event, as it is.
+    fn sample(name: &str) -> Value {
+        let events = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../events/record-mail-events"
+        );
+        serde_json::from_slice(&std::fs::read(format!("{events}/{name}.json")).unwrap()).unwrap()
+    }
+
+    fn fate(event: Value) -> Result<Fate, &'static str> {
+        MailEvent::read(event).map(|event| event.fate)
+    }
+
+    fn bounced(kind: &str, sub_type: &str, recipient: &Value) -> Result<Fate, &'static str> {
+        let mut event = sample("bounced-for-good");
+        event["detail"]["bounce"]["bounceType"] = json!(kind);
+        event["detail"]["bounce"]["bounceSubType"] = json!(sub_type);
+        event["detail"]["bounce"]["bouncedRecipients"] = json!([recipient]);
+        fate(event)
+    }
+
+    #[test]
+    fn events_are_read_as_ses_writes_them() {
+        let delivered = MailEvent::read(sample("delivered")).unwrap();
+        assert_eq!(
+            delivered.message_id,
+            "0110019c4e09b830-0420dbfd-b7a6-4f4d-ade4-b5b03ed2f7ad-000000"
+        );
+        for (event, expected) in [
+            (sample("delivered"), Fate::Delivered),
+            (sample("bounced-for-good"), Fate::Bounced(DOES_NOT_EXIST)),
+            (sample("bounced-for-now"), TRY_AGAIN),
+            (sample("complained"), Fate::Complained(UNWANTED)),
+            (sample("rejected"), Fate::Failed(REJECTED)),
+            (sample("rendering-failed"), Fate::Failed(NOT_WRITTEN)),
+        ] {
+            assert_eq!(fate(event), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_bounce_is_read_by_the_servers_report_where_its_type_is_a_guess() {
+        let no_report = json!({"emailAddress": "ada@example.org"});
+        let report = |action: &str, status: &str| json!({"action": action, "status": status});
+        let (for_now, for_good) = (report("failed", "4.4.7"), report("failed", "5.1.1"));
+
+        for (kind, sub_type, recipient, expected) in [
+            (
+                "Permanent",
+                "General",
+                &no_report,
+                Fate::Bounced(DOES_NOT_EXIST),
+            ),
+            (
+                "Permanent",
+                "NoEmail",
+                &for_good,
+                Fate::Bounced(DOES_NOT_EXIST),
+            ),
+            (
+                "Permanent",
+                "Suppressed",
+                &for_good,
+                Fate::Bounced(SUPPRESSED),
+            ),
+            (
+                "Permanent",
+                "OnAccountSuppressionList",
+                &for_good,
+                Fate::Bounced(SUPPRESSED),
+            ),
+            ("Transient", "General", &for_now, TRY_AGAIN),
+            (
+                "Transient",
+                "General",
+                &for_good,
+                Fate::Bounced(DOES_NOT_EXIST),
+            ),
+            ("Transient", "MailboxFull", &no_report, TRY_AGAIN),
+            (
+                "Transient",
+                "MailboxFull",
+                &report("failed", "5.2.2"),
+                TRY_AGAIN,
+            ),
+            (
+                "Transient",
+                "ContentRejected",
+                &for_now,
+                Fate::Bounced(CONTENT_REFUSED),
+            ),
+            (
+                "Transient",
+                "MessageTooLarge",
+                &no_report,
+                Fate::Bounced(CONTENT_REFUSED),
+            ),
+            ("Undetermined", "Undetermined", &for_now, TRY_AGAIN),
+        ] {
+            assert_eq!(
+                bounced(kind, sub_type, recipient),
+                Ok(expected),
+                "{kind} {sub_type} {recipient}"
+            );
+        }
+        // Somebody is out of the office; a server in between has not given up; a type that is not there yet.
+        for (kind, sub_type, recipient) in [
+            ("Transient", "General", &no_report),
+            ("Undetermined", "Undetermined", &no_report),
+            ("Transient", "General", &report("delayed", "4.4.1")),
+            ("Transient", "MailboxFull", &report("delayed", "4.2.2")),
+            ("Unheard", "Of", &for_good),
+        ] {
+            assert!(
+                bounced(kind, sub_type, recipient).is_err(),
+                "{kind} {sub_type} {recipient}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_complaint_of_the_person_is_one() {
+        for (feedback_type, is_complaint) in [
+            (json!("abuse"), true),
+            (json!("other"), true),
+            (json!(null), true),
+            (json!("not-spam"), false),
+            (json!("auth-failure"), false),
+        ] {
+            let mut event = sample("complained");
+            event["detail"]["complaint"]["complaintFeedbackType"] = feedback_type;
+            assert_eq!(fate(event.clone()).is_ok(), is_complaint, "{event}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_of_a_mail_is_left_alone() {
+        let ignored = [
+            json!(null),
+            json!([]),
+            json!("text"),
+            json!({}),
+            json!({"source": "aws.ses"}),
+            json!({"source": "aws.ses", "detail": null}),
+            json!({"source": "aws.ses", "detail": {"eventType": "Delivery"}}),
+            json!({"source": "aws.ses", "detail": {"eventType": "Delivery", "mail": {"messageId": 7}}}),
+            json!({"source": "aws.ses", "detail": {"mail": {"messageId": "id-1"}}}),
+            json!({"source": "aws.ses", "detail": {"eventType": "Bounce", "mail": {"messageId": "id-1"}}}),
+            json!({"source": "aws.ses", "detail": {"eventType": "Bounce", "mail": {"messageId": "id-1"}, "bounce": {}}}),
+            json!({"source": "aws.ses", "detail": {"eventType": "Complaint", "mail": {"messageId": "id-1"}}}),
+            json!({"source": "aws.ses", "detail": {"eventType": "Send", "mail": {"messageId": "id-1"}, "send": {}}}),
+            json!({"source": "aws.ses", "detail": {"eventType": "DeliveryDelay", "mail": {"messageId": "id-1"}}}),
+            json!({"source": "aws.s3", "detail": {"eventType": "Delivery", "mail": {"messageId": "id-1"}}}),
+            sample("not-a-mail-event"),
+            sample("opened"),
+            sample("out-of-office"),
+        ];
+        for event in ignored {
+            assert!(MailEvent::read(event.clone()).is_err(), "{event}");
+        }
+    }
+}
