@@ -63,4 +63,18 @@ INSERT INTO waitlist (id, email, created_at) VALUES
     ('54cfc763-a8eb-4f70-89c2-3589e44bbc3b', 'gina@example.org', '2026-02-20T21:12:00Z')
 ON CONFLICT DO NOTHING;
 
+-- For the samples of inviting again: Ivo, who was invited again five times today, and may not be a sixth time.
+INSERT INTO athlete (id, athlete_code, invited_by, email, full_name, locale, created_at) VALUES
+    ('019c9e78-2580-7816-91d9-3080f9b439fc', '2WJYT7P96Z', '019bbd77-be60-76c0-a810-5402e08f07d8', 'ivo@example.org', 'Ivo Marin', 'en', '2026-02-27T09:40:00Z')
+ON CONFLICT DO NOTHING;
+
+INSERT INTO invitation (id, athlete_id, channel, status, attempts, provider_message_id, created_at, sent_at, expires_at) VALUES
+    ('c112b1f6-0148-43bd-b594-9ab1ec33bfa3', '019c9e78-2580-7816-91d9-3080f9b439fc', 'email', 'revoked', 1, '0110019d1d31690a-7bc25c58-78b9-4e7a-85c4-2b8ae1d6ebce-000000', now() - interval '4 days',  now() - interval '4 days',  now() + interval '26 days'),
+    ('f3a74c4e-ee57-495f-bbbc-91384ac73060', '019c9e78-2580-7816-91d9-3080f9b439fc', 'email', 'revoked', 1, '0110019d6eb0ecc1-75f02487-c29d-40ef-9e5b-d2a4c8973701-000000', now() - interval '5 hours', now() - interval '5 hours', now() + interval '30 days'),
+    ('1bbe009c-34b3-479e-a1e2-9208568f3218', '019c9e78-2580-7816-91d9-3080f9b439fc', 'email', 'revoked', 1, '0110019df51f7f7c-7ce10609-e9f9-4ec3-80d1-95419baf1dc3-000000', now() - interval '4 hours', now() - interval '4 hours', now() + interval '30 days'),
+    ('9da13695-5202-4f9b-a699-7c899f592c2f', '019c9e78-2580-7816-91d9-3080f9b439fc', 'email', 'revoked', 1, '0110019d1639aae9-508b14f1-b7c3-4e48-a91c-5bad4d12c512-000000', now() - interval '3 hours', now() - interval '3 hours', now() + interval '30 days'),
+    ('8ff78584-133e-401d-8834-ef92d89d3549', '019c9e78-2580-7816-91d9-3080f9b439fc', 'email', 'revoked', 1, '0110019d8f3b30ad-3bce1484-b0ae-49bb-b96a-149cb6340e6b-000000', now() - interval '2 hours', now() - interval '2 hours', now() + interval '30 days'),
+    ('0aadcfa2-a5cf-4e5c-b703-7c27e2a0f5f3', '019c9e78-2580-7816-91d9-3080f9b439fc', 'email', 'sent',    1, '0110019d24d67e80-f984c753-1dd1-4bb4-b756-9beaa90d1144-000000', now() - interval '1 hour',  now() - interval '1 hour',  now() + interval '30 days')
+ON CONFLICT DO NOTHING;
+
 COMMIT;

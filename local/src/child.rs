@@ -77,12 +77,15 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a command made by [`guarded`]. Its output goes to the file `log`, which is emptied first.
+    /// Starts a command made by [`guarded`]. Its output is added to the file `log`.
     ///
     /// It gets a process group of its own, so that Ctrl-C at the terminal reaches its owner alone, which then stops it in order.
     pub fn spawn(name: impl Into<String>, mut command: Command, log: &Path) -> Result<Self> {
         let name = name.into();
-        let output = File::create(log)
+        let output = File::options()
+            .append(true)
+            .create(true)
+            .open(log)
             .with_context(|| format!("can't write the log file {}", log.display()))?;
         let mut guard = command
             .stdin(Stdio::piped())

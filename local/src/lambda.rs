@@ -132,24 +132,20 @@ impl Lambda {
             Instances::Serial(copies) => (copies, None),
         };
         let mut running = HashMap::new();
-        for template::Function { name, timeout } in functions {
+        for template::Function { name, timeout, .. } in functions {
             let binary = binaries.get(name).with_context(|| {
                 format!("template.yaml has a function functions/{name}, but no crate of the workspace makes a binary {name}")
             })?;
             let ended = Arc::new(Notify::new());
-            let environments = (1..=copies)
-                .map(|copy| {
+            let environments = (0..copies)
+                .map(|_| {
                     let launch = Launch {
                         function: name.clone(),
                         binary: binary.clone(),
                         runtime_api: deadlines.runtime_api(name),
                         concurrency,
                         variables: variables.to_vec(),
-                        log: logs.file(&if copies == 1 {
-                            name.clone()
-                        } else {
-                            format!("{name}-{copy}")
-                        }),
+                        log: logs.file(name),
                     };
                     Environment::start(launch, Arc::clone(&ended))
                 })
@@ -173,6 +169,11 @@ impl Lambda {
     /// The port on which the runtime API answers, for `cargo lambda invoke`.
     pub fn port(&self) -> u16 {
         self.api.port
+    }
+
+    /// The names of the functions.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.functions.keys().map(String::as_str)
     }
 
     /// Invokes a function and waits for its end. An error means that it could not be invoked.

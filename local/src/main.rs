@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use arguments::{Arguments, Command};
+use local::child::tail;
 use local::lambda::Instances;
 use local::stack::{Options, Stack};
 use local::walk::walk;
@@ -64,6 +65,7 @@ async fn dev(arguments: &Arguments) -> Result<ExitCode> {
         port: Some(arguments.port),
         preferred_lambda_port: Some(LAMBDA_PORT),
         instances: Instances::Concurrent(CONCURRENCY),
+        schedules: true,
     };
     let stack = tokio::select! {
         stack = Stack::start(options) => stack?,
@@ -85,10 +87,10 @@ async fn dev(arguments: &Arguments) -> Result<ExitCode> {
         began.elapsed().as_secs_f32()
     );
     if let Err(error) = &walked {
-        eprintln!(
-            "\nThe walk failed: {error:#}\nThe functions' logs are in {}",
-            stack.services().logs.directory().display()
-        );
+        eprintln!("\nThe walk failed: {error:#}");
+        if let Some(log) = stack.latest_log() {
+            eprintln!("\nThe end of the log {}:\n{}", log.display(), tail(&log));
+        }
     }
 
     if !arguments.once {

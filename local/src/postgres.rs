@@ -4,7 +4,6 @@ mod binaries;
 mod cluster;
 
 use std::env;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -304,11 +303,6 @@ fn unix_seconds() -> u64 {
 /// An identifier in SQL.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Whether a file of this name can be run from this directory.
-fn has_program(directory: &Path, name: &str) -> bool {
-    directory.join(name).is_file()
 }
 
 #[cfg(test)]

@@ -1,23 +1,22 @@
 //! The whole system on the loopback address.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::aws::{Aws, SENDER};
 use crate::build;
 use crate::gateway::{Gateway, Issuer, SignIn, Token};
 use crate::lambda::{Instances, Lambda, RuntimeApi};
 use crate::postgres::Postgres;
+use crate::schedule;
 use crate::services::{Services, blocking};
 use crate::template::Template;
-
-/// The secret in which the functions find the database.
-const DATABASE_SECRET: &str = "onboarding/database";
 
 /// Rows that the sample events name, applied after the migrations if the file is there.
 const SAMPLE_ROWS: &str = "events/seed.sql";
@@ -31,15 +30,18 @@ pub struct Options {
     pub preferred_lambda_port: Option<u16>,
     /// How the functions are run.
     pub instances: Instances,
+    /// Whether functions are invoked at their schedules too.
+    pub schedules: bool,
 }
 
 impl Default for Options {
-    /// For tests: any ports, and functions that take 8 invocations at once.
+    /// For tests: any ports, functions that take 8 invocations at once, and nothing that happens by itself.
     fn default() -> Self {
         Self {
             port: None,
             preferred_lambda_port: None,
             instances: Instances::Concurrent(8),
+            schedules: false,
         }
     }
 }
@@ -48,11 +50,14 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Stack {
     services: Arc<Services>,
+    /// Whether the services were started for this stack, and stop with it.
+    owns_services: bool,
     database: String,
     base_url: String,
     issuer: Arc<Issuer>,
     lambda: Arc<Lambda>,
     gateway: Gateway,
+    _schedules: JoinSet<()>,
 }
 
 impl Stack {
@@ -61,7 +66,11 @@ impl Stack {
         // First, so that a port that is taken is reported before anything else is done.
         let listener = listen(options.port).await?;
         let services = Arc::new(Services::start().await?);
-        Self::assemble(services, listener, options).await
+        let stack = Self::assemble(services, listener, options).await?;
+        Ok(Self {
+            owns_services: true,
+            ..stack
+        })
     }
 
     /// Starts everything else on services that run already, with a database of its own.
@@ -93,10 +102,11 @@ impl Stack {
             sample_database(postgres, &workspace.root),
             RuntimeApi::start(workspace, tools, logs, options.preferred_lambda_port),
         )?;
-        aws.put_secret(DATABASE_SECRET, &postgres.secret(&database))
+        // Several stacks may share the services: each has a secret of its own.
+        aws.put_secret(&database, &postgres.secret(&database))
             .await?;
 
-        let variables = function_variables(aws, &base_url);
+        let variables = function_variables(aws, &database, &base_url);
         let lambda = Lambda::start(
             runtime_api,
             &template.functions,
@@ -107,6 +117,12 @@ impl Stack {
         )
         .await?;
         let (issuer, lambda) = (Arc::new(issuer), Arc::new(lambda));
+        let scheduled = if options.schedules {
+            template.functions.as_slice()
+        } else {
+            &[]
+        };
+        let schedules = schedule::start(scheduled, &lambda);
         let gateway = Gateway::start(
             listener,
             template.routes,
@@ -116,11 +132,13 @@ impl Stack {
         );
         Ok(Self {
             services,
+            owns_services: false,
             database,
             base_url,
             issuer,
             lambda,
             gateway,
+            _schedules: schedules,
         })
     }
 
@@ -153,11 +171,26 @@ impl Stack {
         self.issuer.sign_in(who, Timestamp::now())
     }
 
-    /// Stops everything and waits for its end.
+    /// The log of the function that wrote to its log last: where to look after a failure.
+    #[must_use]
+    pub fn latest_log(&self) -> Option<PathBuf> {
+        let written = |log: &PathBuf| log.metadata().and_then(|metadata| metadata.modified()).ok();
+        let logs = self
+            .lambda
+            .names()
+            .map(|name| self.services.logs.file(name));
+        logs.filter(|log| written(log).is_some())
+            .max_by_key(written)
+    }
+
+    /// Stops everything that was started for this stack, and waits for its end.
     pub async fn stop(self) -> Result<()> {
         drop(self.gateway);
         self.lambda.stop().await?;
-        self.services.stop().await
+        if self.owns_services {
+            self.services.stop().await?;
+        }
+        Ok(())
     }
 }
 
@@ -177,13 +210,12 @@ async fn sample_database(postgres: &Postgres, workspace_root: &Path) -> Result<S
 }
 
 /// The functions' configuration.
-fn function_variables(aws: &Aws, base_url: &str) -> Vec<(&'static str, String)> {
+fn function_variables(aws: &Aws, secret: &str, base_url: &str) -> Vec<(&'static str, String)> {
     let mut variables = aws.environment().to_vec();
     variables.extend([
-        ("DATABASE_SECRET_ID", DATABASE_SECRET.to_owned()),
+        ("DATABASE_SECRET_ID", secret.to_owned()),
         ("APP_URL", base_url.to_owned()),
         ("MAIL_FROM", format!("GymBrah <{SENDER}>")),
-        ("LOG_LEVEL", "info".to_owned()),
     ]);
     variables
 }

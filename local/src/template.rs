@@ -23,6 +23,8 @@ pub struct Function {
     pub name: String,
     /// How long an invocation may take.
     pub timeout: Duration,
+    /// How often it is invoked by itself, if it is.
+    pub every: Option<Duration>,
 }
 
 /// A method and a path of the HTTP API, and what answers it.
@@ -98,6 +100,7 @@ struct EventProperties {
     method: String,
     path: String,
     auth: EventAuth,
+    schedule_expression: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -138,11 +141,19 @@ impl Template {
                 .and_then(|uri| uri.trim_end_matches('/').strip_prefix("functions/"))
                 .with_context(|| format!("{logical_id} has no CodeUri of the form functions/NAME"))?
                 .to_owned();
+            let mut every = None;
             for (event_id, event) in resource.properties.events {
-                if event.kind == "HttpApi" {
-                    let route = route(&function, event.properties, has_default_authorizer)
-                        .with_context(|| format!("in the event {event_id} of {logical_id}"))?;
-                    template.routes.push(route);
+                let place = || format!("in the event {event_id} of {logical_id}");
+                match event.kind.as_str() {
+                    "HttpApi" => {
+                        let route = route(&function, event.properties, has_default_authorizer);
+                        template.routes.push(route.with_context(place)?);
+                    }
+                    "ScheduleV2" => {
+                        let expression = event.properties.schedule_expression;
+                        every = Some(rate(&expression).with_context(place)?);
+                    }
+                    _ => {}
                 }
             }
             // In seconds; 3 are Lambda's default.
@@ -154,6 +165,7 @@ impl Template {
             template.functions.push(Function {
                 name: function,
                 timeout: Duration::from_secs(timeout),
+                every,
             });
         }
         template
@@ -181,6 +193,18 @@ fn route(function: &str, event: EventProperties, has_default_authorizer: bool) -
         function: function.to_owned(),
         needs_token: has_default_authorizer && !is_open,
     })
+}
+
+/// The time of a schedule like `rate(5 minutes)`.
+fn rate(expression: &str) -> Result<Duration> {
+    let minutes = expression
+        .strip_prefix("rate(")
+        .and_then(|rest| rest.split_once(" minute"))
+        .and_then(|(minutes, _)| minutes.parse().ok());
+    match minutes {
+        Some(minutes) => Ok(Duration::from_mins(minutes)),
+        None => bail!("the local stack knows schedules like rate(5 minutes), not {expression:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -248,15 +272,16 @@ Resources:
     #[test]
     fn routes_are_read_past_everything_else() {
         let template = Template::parse(YAML).unwrap();
-        let function = |name: &str, seconds| Function {
+        let function = |name: &str, seconds, every| Function {
             name: name.into(),
             timeout: Duration::from_secs(seconds),
+            every,
         };
         assert_eq!(
             template.functions,
             [
-                function("register-athlete", 10),
-                function("join-waitlist", 20)
+                function("register-athlete", 10, Some(Duration::from_mins(1))),
+                function("join-waitlist", 20, None)
             ]
         );
         assert_eq!(

@@ -72,8 +72,28 @@ async fn join_by_email(client: &mut Client, gym: &Gym) -> Result<String> {
 
 /// Gives the athlete's id.
 async fn join_by_code(client: &mut Client, gym: &Gym) -> Result<String> {
-    client.step("Olivia registers Carla with the address that she knows.");
-    let athlete = register(client, gym, "carla@office.example", "Carla Riva").await?;
+    client.step("Olivia registers Carla, and mistypes her address.");
+    let athlete = register(client, gym, "karla@office.example", "Carla Riva").await?;
+    let id = text(&athlete, "/id")?;
+
+    client.step("She corrects it: Carla is invited again, and the first code is dead.");
+    let invitation = format!("/businesses/{}/athletes/{id}/invitation", gym.id);
+    let address = json!({"email": "carla@office.example"});
+    let corrected = client
+        .send(post(&invitation, address).by(&gym.owner).expect(202))
+        .await?;
+    let (dead, code) = (
+        text(&athlete, "/athlete_code")?,
+        text(&corrected, "/athlete_code")?,
+    );
+    client.check("there is a new code", code != dead)?;
+
+    client.step("Whoever got the first mail can't use it.");
+    let karla = client.sign_in("karla@office.example", "Karla").await?;
+    let claim = json!({"athlete_code": dead});
+    client
+        .send(post("/signup-link", claim).by(&karla).expect(422))
+        .await?;
 
     client.step("Carla signs up with another address: she is asked for the code from the mail.");
     let carla = client.sign_in("carla@home.example", "Carla Riva").await?;
@@ -83,10 +103,10 @@ async fn join_by_code(client: &mut Client, gym: &Gym) -> Result<String> {
     client.check("the code is asked for", asked["status"] == "code_required")?;
 
     client.step("She types it, in small letters.");
-    let typed = json!({"athlete_code": text(&athlete, "/athlete_code")?.to_lowercase()});
+    let typed = json!({"athlete_code": code.to_lowercase()});
     let linked = client.send(post("/signup-link", typed).by(&carla)).await?;
     client.check("she is linked by the code", is_linked_by(&linked, "code"))?;
-    text(&athlete, "/id")
+    Ok(id)
 }
 
 async fn assign_workout(client: &mut Client, gym: &Gym, athletes: &[String]) -> Result<()> {

@@ -254,6 +254,46 @@ fn one_person_is_one_athlete_in_a_gym() {
 }
 
 #[test]
+fn the_code_of_one_athlete_and_the_email_of_another_in_one_gym_link_the_one_with_the_code() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let (gym, other_gym) = (
+            owner.opens_gym("Iron Temple").await,
+            owner.opens_gym("Second Temple").await,
+        );
+        owner
+            .registers(gym, &json!({"email": "ada@example.org"}))
+            .await;
+        owner
+            .registers(other_gym, &json!({"email": "ada@example.org"}))
+            .await;
+        let typed = owner
+            .registers(gym, &json!({"email": "ada-at-work@example.org"}))
+            .await;
+
+        let ada = app.person("ada@example.org");
+        let answer = ada.links(Some(&typed["athlete_code"])).await.expect(200);
+        let mut linked: Vec<_> = answer["linked"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|link| {
+                (
+                    link["business"]["name"].as_str().unwrap(),
+                    link["via"].as_str().unwrap(),
+                )
+            })
+            .collect();
+        linked.sort_unstable();
+        assert_eq!(
+            linked,
+            [("Iron Temple", "code"), ("Second Temple", "email")]
+        );
+        assert_eq!(ada.links(None).await.expect(200), answer);
+    });
+}
+
+#[test]
 fn me_is_the_user_the_gyms_and_the_athletes() {
     story(async |app| {
         let (gym, athlete) = a_gym_with_an_athlete(app, "ada@example.org").await;

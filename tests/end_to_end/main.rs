@@ -1,5 +1,6 @@
 //! The real binaries, behind the local gateway, over HTTP.
 
+mod crashes;
 mod gateway;
 mod journey;
 mod races;

@@ -36,12 +36,13 @@ fn every_sample_event_gets_the_answer_it_promises() {
                 .await
                 .expect("the rows can be loaded");
             let mut answer = invoke(system, &events, sample).await;
-            answer = if let Some(text) = answer["body"].as_str() {
+            answer = if answer["statusCode"].is_null() {
+                json!({"returns": answer})
+            } else {
+                let text = answer["body"].as_str().unwrap_or("null");
                 answer["body"] = serde_json::from_str(text).expect("every body is JSON");
                 check(system, &events, sample, &answer);
                 json!({"status": answer["statusCode"], "body": answer["body"]})
-            } else {
-                json!({"returns": answer})
             };
             assert!(
                 is_as_expected(&answer, expected),

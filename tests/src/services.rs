@@ -1,4 +1,4 @@
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_sesv2::config::{Credentials, SharedCredentialsProvider};
 use local::{aws::REGION, services::Services, template::Template};
 use std::{
@@ -52,6 +52,8 @@ impl Shared {
     pub fn sdk_config(&self, endpoint: Option<&str>) -> SdkConfig {
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
+            // What can't be reached is not there: nothing is gained by asking twice.
+            .retry_config(RetryConfig::disabled())
             .region(Region::new(REGION))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
                 "local", "local", None, None, "tests",

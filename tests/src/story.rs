@@ -5,11 +5,13 @@ use crate::{
 use ::shared::{
     App, answer,
     db::{Db, DbConfig},
-    mail::{MailConfig, Mailer},
+    delivery::Courier,
+    mail::MailConfig,
     types::AthleteCode,
 };
 use lambda_http::{Context, LambdaEvent};
 use serde_json::{Map, Value, json, value::RawValue};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Connections of one test's application: several requests of a test may be on their way at once.
@@ -50,6 +52,8 @@ pub struct Answer {
     pub content_type: String,
     /// The JSON; null where there is none.
     pub body: Value,
+    /// Seconds to wait before the next try.
+    pub retry_after: Option<u64>,
 }
 
 impl Answer {
@@ -103,7 +107,7 @@ impl TestApp {
             .expect("a secret can be stored");
         let registrar = register_athlete::App {
             db: Self::db(shared, &database).await,
-            mailer: Self::mailer(shared, None),
+            courier: Self::courier(shared, None),
             invitation_days: 30,
             draw_code: AthleteCode::draw,
         };
@@ -129,9 +133,9 @@ impl TestApp {
             .expect("the configuration has no faults")
     }
 
-    /// A mailer that finds SES in the emulation, or at another endpoint.
+    /// A courier that finds SES and SNS in the emulation, or at another endpoint.
     #[must_use]
-    pub fn mailer(shared: &Shared, endpoint: Option<&str>) -> Mailer {
+    pub fn courier(shared: &Shared, endpoint: Option<&str>) -> Courier {
         let config = MailConfig {
             from: format!("GymBrah <{}>", local::aws::SENDER)
                 .parse()
@@ -139,7 +143,33 @@ impl TestApp {
             configuration_set: None,
             app_url: "https://app.gymbrah.example".parse().expect("an address"),
         };
-        Mailer::new(config, &shared.sdk_config(endpoint))
+        Courier::new(config, &shared.sdk_config(endpoint))
+    }
+
+    /// What `deliver-invitations` works with, on this test's database.
+    pub async fn relay(&self, courier: Courier) -> deliver_invitations::App {
+        deliver_invitations::App {
+            db: Self::db(self.shared, &self.database).await,
+            courier,
+            send_rate: 100,
+        }
+    }
+
+    /// Lets time pass: everything that happened, and everything that is planned, is so much longer ago or sooner.
+    pub async fn time_passes(&self, time: Duration) {
+        let sql = format!(
+            "UPDATE invitation SET created_at = created_at - passed, sent_at = sent_at - passed, expires_at = expires_at - passed,
+                                   next_attempt_at = next_attempt_at - passed
+             FROM make_interval(secs => {seconds}) AS passed;
+             UPDATE athlete SET created_at = created_at - passed, linked_at = linked_at - passed
+             FROM make_interval(secs => {seconds}) AS passed",
+            seconds = time.as_secs_f64()
+        );
+        self.shared
+            .postgres
+            .run(&self.database, &sql)
+            .await
+            .expect("time passes");
     }
 
     /// The same application with another `register-athlete`.
@@ -155,7 +185,7 @@ impl TestApp {
             },
             registrar: register_athlete::App {
                 db: Self::db(self.shared, &self.database).await,
-                mailer: Self::mailer(self.shared, None),
+                courier: Self::courier(self.shared, None),
                 ..self.registrar
             },
             contract: Contract::read(&self.shared.workspace.root),
@@ -263,6 +293,10 @@ impl TestApp {
             status: answer.status(),
             content_type: answer.content_type().to_owned(),
             body: answer.json(),
+            retry_after: answer
+                .headers()
+                .get("retry-after")
+                .and_then(|wait| wait.to_str().ok()?.parse().ok()),
         }
     }
 
@@ -276,7 +310,7 @@ impl TestApp {
             .get(0)
     }
 
-    /// The mails that were sent to an address, the newest first.
+    /// The mails, or text messages, that were sent to an address or a number, the newest first.
     pub async fn mails_to(&self, address: &str) -> Vec<local::aws::Message> {
         let outbox = self
             .shared
@@ -301,9 +335,23 @@ pub struct Person {
 }
 
 impl Person {
+    /// The same person, at another application.
+    #[must_use]
+    pub fn through(&self, app: &'static TestApp) -> Self {
+        Self {
+            app,
+            ..self.clone()
+        }
+    }
+
     /// Sends a POST with a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send("POST", path, Some(&body.to_string())).await
+    }
+
+    /// Sends a DELETE.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, None).await
     }
 
     /// Sends a GET; the path may have a query.

@@ -70,7 +70,7 @@ struct Claims<'a> {
 }
 
 impl Issuer {
-    /// Makes an issuer with a new RSA key, which takes a good part of a second.
+    /// Makes an issuer with a new RSA key, which takes up to half a second.
     pub fn new(url: String) -> Result<Self> {
         let key = KeyPair::generate(KeySize::Rsa2048).context("can't make an RSA key")?;
         let verifying_key = DecodingKey::from_rsa_der(key.public_key().as_ref());

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::has_program;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
 
@@ -62,7 +61,9 @@ fn in_usual_place() -> Option<PathBuf> {
 
 /// Some packages ship `initdb`, or a client, without the server.
 fn is_complete(directory: &Path) -> bool {
-    has_program(directory, "initdb") && has_program(directory, "postgres")
+    ["initdb", "postgres"]
+        .iter()
+        .all(|program| directory.join(program).is_file())
 }
 
 /// The directories that a pattern with one `*` stands for, the highest version first.

@@ -1,0 +1,210 @@
+use deliver_invitations::{Report, handle};
+use serde_json::json;
+use shared::delivery::Courier;
+use std::time::Duration;
+use tests::{TestApp, story};
+use tokio::time::Instant;
+
+const NOBODY_LISTENS: &str = "http://127.0.0.1:9";
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Long enough for whatever a test has to be sent.
+fn a_minute_from_now() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+async fn relay(app: &TestApp, courier: Courier) -> Report {
+    handle(&app.relay(courier).await, a_minute_from_now())
+        .await
+        .expect("the database answers")
+}
+
+/// Loads athletes of one gym with queued invitations that are due.
+async fn queued_athletes(app: &'static TestApp, number: u32, domain: &str) {
+    let owner = app.person("owner@iron.example");
+    let gym = owner.opens_gym("Iron Temple").await;
+    let load = format!(
+        "WITH loaded AS (
+             INSERT INTO athlete (id, athlete_code, invited_by, email)
+             SELECT gen_random_uuid(), lpad(n::text, 10, '0'), '{gym}', n || '@{domain}' FROM generate_series(1, {number}) AS n
+             RETURNING id
+         )
+         INSERT INTO invitation (athlete_id, channel, expires_at) SELECT id, 'email', now() + interval '30 days' FROM loaded"
+    );
+    app.shared
+        .postgres
+        .run(&app.database, &load)
+        .await
+        .expect("athletes are loaded");
+}
+
+#[test]
+fn what_could_not_be_sent_at_once_is_sent_later() {
+    story(async |app| {
+        let down = app
+            .with_registrar(|registrar| {
+                registrar.courier = TestApp::courier(app.shared, Some(NOBODY_LISTENS))
+            })
+            .await;
+        let owner = down.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        owner
+            .registers(
+                gym,
+                &json!({"email": "later@relay.example", "locale": "it"}),
+            )
+            .await;
+        owner
+            .registers(gym, &json!({"phone": "+393339990001"}))
+            .await;
+
+        let up = || TestApp::courier(app.shared, None);
+        assert_eq!(
+            relay(app, up()).await,
+            Report::default(),
+            "nothing is due before its back-off is over"
+        );
+        app.time_passes(HOUR).await;
+        assert_eq!(
+            relay(app, up()).await,
+            Report {
+                sent: 2,
+                ..Report::default()
+            }
+        );
+        assert_eq!(relay(app, up()).await, Report::default());
+        assert_eq!(
+            (
+                app.mails_to("later@relay.example").await.len(),
+                app.mails_to("+393339990001").await.len()
+            ),
+            (1, 1)
+        );
+        assert!(app.ask::<bool>("SELECT bool_and(status = 'sent' AND attempts = 2 AND last_error IS NULL AND sent_at IS NOT NULL) FROM invitation").await);
+    });
+}
+
+#[test]
+fn a_provider_that_is_down_for_long_and_back_again_gets_them_all() {
+    story(async |app| {
+        queued_athletes(app, 20, "long.relay.example").await;
+        for attempt in 1..=7 {
+            let report = relay(app, TestApp::courier(app.shared, Some(NOBODY_LISTENS))).await;
+            assert_eq!(
+                report,
+                Report {
+                    failed: 20,
+                    ..Report::default()
+                },
+                "attempt {attempt}"
+            );
+            assert!(
+                app.ask::<bool>(
+                    "SELECT bool_and(status = 'queued' AND last_error IS NOT NULL) FROM invitation"
+                )
+                .await
+            );
+            app.time_passes(DAY).await;
+        }
+        assert_eq!(
+            relay(app, TestApp::courier(app.shared, None)).await,
+            Report {
+                sent: 20,
+                ..Report::default()
+            }
+        );
+    });
+}
+
+#[test]
+fn after_eight_tries_over_about_a_day_it_has_failed_and_says_why() {
+    story(async |app| {
+        queued_athletes(app, 5, "never.relay.example").await;
+        let mut waited: f64 = 0.0;
+        for _ in 1..=8 {
+            relay(app, TestApp::courier(app.shared, Some(NOBODY_LISTENS))).await;
+            let wait: f64 = app.ask("SELECT coalesce(extract(epoch FROM max(next_attempt_at) - now())::float8, -1) FROM invitation WHERE status = 'queued'").await;
+            if wait < 0.0 {
+                break;
+            }
+            waited += wait;
+            app.time_passes(Duration::from_secs_f64(wait + 1.0)).await;
+        }
+        assert!(app.ask::<bool>("SELECT bool_and(status = 'failed' AND attempts = 8 AND last_error IS NOT NULL) FROM invitation").await);
+        assert!(
+            (0.8 * 86_400.0..1.5 * 86_400.0).contains(&waited),
+            "{waited} s"
+        );
+        assert_eq!(
+            relay(app, TestApp::courier(app.shared, None)).await,
+            Report::default()
+        );
+    });
+}
+
+#[test]
+fn two_relays_send_a_thousand_once_each() {
+    story(async |app| {
+        queued_athletes(app, 1_000, "thousand.relay.example").await;
+        let (first, second) = futures::join!(
+            relay(app, TestApp::courier(app.shared, None)),
+            relay(app, TestApp::courier(app.shared, None))
+        );
+        assert_eq!(first.sent + second.sent, 1_000, "{first:?} {second:?}");
+        assert!(
+            first.sent > 0 && second.sent > 0,
+            "both had their part: {first:?} {second:?}"
+        );
+        let outbox = app
+            .shared
+            .aws
+            .outbox()
+            .await
+            .expect("the outbox can be read");
+        let mut to: Vec<_> = outbox
+            .iter()
+            .map(|mail| mail.to.as_str())
+            .filter(|to| to.ends_with("@thousand.relay.example"))
+            .collect();
+        let sent = to.len();
+        to.sort_unstable();
+        to.dedup();
+        assert_eq!((sent, to.len()), (1_000, 1_000));
+    });
+}
+
+#[test]
+fn a_relay_stops_claiming_before_its_deadline() {
+    story(async |app| {
+        queued_athletes(app, 5, "deadline.relay.example").await;
+        let relay = app.relay(TestApp::courier(app.shared, None)).await;
+        let report = handle(&relay, Instant::now() + Duration::from_secs(1))
+            .await
+            .expect("the database answers");
+        assert_eq!(report, Report::default());
+        assert!(
+            app.ask::<bool>("SELECT bool_and(status = 'queued' AND attempts = 0) FROM invitation")
+                .await
+        );
+    });
+}
+
+#[test]
+fn what_is_revoked_accepted_or_expired_is_not_sent() {
+    story(async |app| {
+        queued_athletes(app, 3, "closed.relay.example").await;
+        let close = "UPDATE invitation SET status = CASE email WHEN '1@closed.relay.example' THEN 'revoked' WHEN '2@closed.relay.example' THEN 'accepted' ELSE status END,
+                            created_at = now() - interval '31 days', expires_at = now() - interval '1 day'
+                     FROM athlete WHERE athlete.id = athlete_id";
+        app.shared
+            .postgres
+            .run(&app.database, close)
+            .await
+            .expect("invitations are closed");
+        assert_eq!(
+            relay(app, TestApp::courier(app.shared, None)).await,
+            Report::default()
+        );
+    });
+}
