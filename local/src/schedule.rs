@@ -20,13 +20,12 @@ pub fn start(functions: &[Function], lambda: &Arc<Lambda>) -> JoinSet<()> {
                 let mut times = interval_at(Instant::now() + every, every);
                 loop {
                     times.tick().await;
-                    match lambda.invoke(&name, &json!({})).await {
-                        Ok(Outcome::Returned(_)) => {}
-                        Ok(Outcome::Failed(reason)) => {
-                            progress(format_args!("{name} failed: {reason}"))
-                        }
-                        Err(error) => progress(format_args!("{name} can't be invoked: {error:#}")),
-                    }
+                    let failure = match lambda.invoke(&name, &json!({})).await {
+                        Ok(Outcome::Returned(_)) => continue,
+                        Ok(Outcome::Failed(reason)) => reason,
+                        Err(error) => format!("{error:#}"),
+                    };
+                    progress(format_args!("{name} failed: {failure}"));
                 }
             });
         }

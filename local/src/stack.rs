@@ -117,12 +117,12 @@ impl Stack {
         )
         .await?;
         let (issuer, lambda) = (Arc::new(issuer), Arc::new(lambda));
-        let scheduled = if options.schedules {
+        let at_schedules = if options.schedules {
             template.functions.as_slice()
         } else {
             &[]
         };
-        let schedules = schedule::start(scheduled, &lambda);
+        let schedules = schedule::start(at_schedules, &lambda);
         let gateway = Gateway::start(
             listener,
             template.routes,

@@ -75,7 +75,7 @@ impl Run {
     async fn new(up: &'static TestApp, seed: u64) -> Self {
         let down = up
             .with_registrar(|registrar| {
-                registrar.courier = TestApp::courier(up.shared, Some(NOBODY_LISTENS))
+                registrar.courier = TestApp::courier(up.shared, Some(NOBODY_LISTENS));
             })
             .await;
         let owner = up.person("owner@model.example");
@@ -282,7 +282,7 @@ impl Run {
 
     async fn time_passes(&mut self, minutes: u64) {
         self.log.push(format!("{minutes} minutes"));
-        self.up.time_passes(Duration::from_secs(60 * minutes)).await;
+        self.up.time_passes(Duration::from_mins(minutes)).await;
         for athlete in &mut self.athletes {
             athlete.age += minutes;
             athlete.resends.iter_mut().for_each(|age| *age += minutes);
@@ -344,7 +344,7 @@ impl Run {
             .up
             .relay(TestApp::courier(self.up.shared, endpoint))
             .await;
-        let report = deliver_invitations::handle(&relay, Instant::now() + Duration::from_secs(60))
+        let report = deliver_invitations::handle(&relay, Instant::now() + Duration::from_mins(1))
             .await
             .expect("the database answers");
         self.log.push(format!("relay: {report:?}"));

@@ -6,12 +6,12 @@ use tests::{TestApp, story};
 use tokio::time::Instant;
 
 const NOBODY_LISTENS: &str = "http://127.0.0.1:9";
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Long enough for whatever a test has to be sent.
 fn a_minute_from_now() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + Duration::from_mins(1)
 }
 
 async fn relay(app: &TestApp, courier: Courier) -> Report {
@@ -44,7 +44,7 @@ fn what_could_not_be_sent_at_once_is_sent_later() {
     story(async |app| {
         let down = app
             .with_registrar(|registrar| {
-                registrar.courier = TestApp::courier(app.shared, Some(NOBODY_LISTENS))
+                registrar.courier = TestApp::courier(app.shared, Some(NOBODY_LISTENS));
             })
             .await;
         let owner = down.person("owner@iron.example");

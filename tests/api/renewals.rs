@@ -4,8 +4,8 @@ use std::time::Duration;
 use tests::{Person, TestApp, story};
 use uuid::Uuid;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// An owner with a gym and one athlete, who was invited by mail: the owner, and the path of the invitation.
 async fn an_invited_athlete(app: &'static TestApp, email: &str) -> (Person, String, Value) {
@@ -367,13 +367,13 @@ fn a_claim_and_a_revocation_at_the_same_moment_agree() {
                 "/businesses/{gym}/athletes/{}/invitation",
                 athlete["id"].as_str().unwrap()
             );
-            let claimer = app.person(&if n % 2 == 0 {
+            let person = app.person(&if n % 2 == 0 {
                 email
             } else {
                 format!("home-{n}@example.org")
             });
             let code = (n % 2 == 1).then_some(&athlete["athlete_code"]);
-            let (claimed, revoked) = futures::join!(claimer.links(code), owner.delete(&path));
+            let (claimed, revoked) = futures::join!(person.links(code), owner.delete(&path));
             let is_linked = claimed.status == 200 && claimed.body["status"] == "linked";
             assert_eq!(
                 (is_linked, revoked.status),

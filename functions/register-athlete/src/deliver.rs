@@ -39,7 +39,7 @@ pub(crate) async fn deliver(app: &App, row: &Row, athlete: &mut Athlete) {
             }
         }
         Err(error) => {
-            tracing::warn!(invitation_id = %leased.id, %error, "the attempt is not recorded")
+            tracing::warn!(invitation_id = %leased.id, %error, "the attempt is not recorded");
         }
     }
 }
