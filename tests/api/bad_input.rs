@@ -3,26 +3,47 @@ use serde_json::{Value, json};
 use tests::{Person, story};
 
 /// Every route that reads a body, with a body that it takes.
-async fn routes_with_a_body(owner: &Person) -> Vec<(String, Value)> {
+async fn routes_with_a_body(owner: &Person) -> Vec<(&'static str, String, Value)> {
     let gym = owner.opens_gym("Iron Temple").await;
-    let athlete = owner
+    let email = "owner@iron.example";
+    let athlete = owner.registers(gym, &json!({"email": email})).await["id"].clone();
+    owner.links(None).await.expect(200);
+    let other = owner
         .registers(gym, &json!({"email": "ada@example.org"}))
-        .await["id"]
-        .clone();
+        .await;
+    let invitation = format!(
+        "/businesses/{gym}/athletes/{}/invitation",
+        other["id"].as_str().expect("an id")
+    );
     let workout = owner.writes_workout("Leg day").await;
+    let assignments = format!("/workouts/{workout}/assignments");
+    let assignment = json!({"business_id": gym, "athlete_ids": [athlete]});
+    owner.post(&assignments, &assignment).await.expect(200);
     vec![
-        ("/businesses".to_owned(), json!({"name": "Second Temple"})),
         (
+            "POST",
+            "/businesses".to_owned(),
+            json!({"name": "Second Temple"}),
+        ),
+        (
+            "POST",
             format!("/businesses/{gym}/athletes"),
             json!({"email": "bob@example.org"}),
         ),
-        ("/signup-link".to_owned(), json!({})),
-        ("/workouts".to_owned(), json!({"name": "Arm day"})),
+        ("POST", invitation, json!({})),
+        ("POST", "/signup-link".to_owned(), json!({})),
+        ("POST", "/workouts".to_owned(), json!({"name": "Arm day"})),
+        ("POST", assignments, assignment),
         (
-            format!("/workouts/{workout}/assignments"),
-            json!({"business_id": gym, "athlete_ids": [athlete]}),
+            "PATCH",
+            format!("/me/workouts/{workout}"),
+            json!({"selected": true}),
         ),
-        ("/waitlist".to_owned(), json!({"email": "cy@example.org"})),
+        (
+            "POST",
+            "/waitlist".to_owned(),
+            json!({"email": "cy@example.org"}),
+        ),
     ]
 }
 
@@ -30,8 +51,8 @@ async fn routes_with_a_body(owner: &Person) -> Vec<(String, Value)> {
 fn a_body_that_can_not_be_read_is_refused_in_words() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
-        for (path, body) in routes_with_a_body(&owner).await {
-            let event = |body: Option<&str>| owner.event("POST", &path, body);
+        for (method, path, body) in routes_with_a_body(&owner).await {
+            let event = |body: Option<&str>| owner.event(method, &path, body);
             let with = |name: &str, value: Value| {
                 let mut event = event(Some(&body.to_string()));
                 event[name] = value;

@@ -13,5 +13,6 @@ mod relay;
 mod renewals;
 mod signup;
 mod tenancy;
+mod tracking;
 mod waitlist;
 mod workouts;

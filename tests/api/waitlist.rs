@@ -23,3 +23,44 @@ fn a_new_and_a_known_address_get_the_same_answer() {
         );
     });
 }
+
+#[test]
+fn who_signs_up_takes_their_place_on_the_waitlist_along() {
+    story(async |app| {
+        app.stranger()
+            .post("/waitlist", &json!({"email": "ada@example.org"}))
+            .await
+            .expect(202);
+        let unproved =
+            app.person_with(&json!({"email": "ada@example.org", "email_verified": "false"}));
+        assert_eq!(
+            unproved
+                .links(None)
+                .await
+                .expect(200)
+                .get("waitlisted_since"),
+            None
+        );
+
+        let ada = app.person("Ada@example.org");
+        let answer = ada.links(None).await.expect(200);
+        assert!(answer["waitlisted_since"].is_string(), "{answer}");
+        assert_eq!(
+            ada.links(None).await.expect(200),
+            answer,
+            "a repeat gives the same"
+        );
+        assert_eq!(
+            app.ask::<uuid::Uuid>("SELECT user_id FROM waitlist").await,
+            ada.id
+        );
+        assert_eq!(
+            app.person("bob@example.org")
+                .links(None)
+                .await
+                .expect(200)
+                .get("waitlisted_since"),
+            None
+        );
+    });
+}

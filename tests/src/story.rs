@@ -349,6 +349,11 @@ impl Person {
         self.send("POST", path, Some(&body.to_string())).await
     }
 
+    /// Sends a PATCH with a JSON body.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send("PATCH", path, Some(&body.to_string())).await
+    }
+
     /// Sends a DELETE.
     pub async fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, None).await

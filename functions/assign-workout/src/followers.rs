@@ -86,5 +86,5 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         return Err(Problem::not_found("workout"));
     }
     let followers = rows.iter().filter_map(Follower::from_row).collect();
-    Ok(Answer::ok(&List::new(page, followers, Follower::position)))
+    Ok(Answer::ok(&List::new(&page, followers, Follower::position)))
 }

@@ -1,7 +1,10 @@
-//! Workouts (`POST` and `GET /workouts`) and who has them (`POST` and `GET /workouts/{workout_id}/assignments`).
+//! Workouts (`POST` and `GET /workouts`), who has them (`POST` and `GET /workouts/{workout_id}/assignments`, `DELETE` of one), and
+//! what an athlete has and does (`GET /me/workouts`, `PATCH /me/workouts/{workout_id}`).
 
 mod assign;
 mod followers;
+mod mine;
+mod unassign;
 mod workouts;
 
 use shared::{
@@ -10,13 +13,18 @@ use shared::{
     problem::Problem,
 };
 
-/// Serves the four routes.
+/// Serves the seven routes.
 pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
     match route(&request) {
         "POST /workouts" => workouts::create(app, &request).await,
         "GET /workouts" => workouts::list(app, &request).await,
         "POST /workouts/{workout_id}/assignments" => assign::handle(app, &request).await,
         "GET /workouts/{workout_id}/assignments" => followers::handle(app, &request).await,
+        "DELETE /workouts/{workout_id}/assignments/{athlete_id}" => {
+            unassign::handle(app, &request).await
+        }
+        "GET /me/workouts" => mine::list(app, &request).await,
+        "PATCH /me/workouts/{workout_id}" => mine::change(app, &request).await,
         other => Err(unknown_route(other)),
     }
 }

@@ -90,5 +90,5 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Answer, Problem
         )
         .await?;
     let workouts = rows.into_iter().map(Workout::from).collect();
-    Ok(Answer::ok(&List::new(page, workouts, Workout::position)))
+    Ok(Answer::ok(&List::new(&page, workouts, Workout::position)))
 }

@@ -67,5 +67,5 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         .filter(|row| row.get::<_, Option<Uuid>>("id").is_some())
         .map(Athlete::from)
         .collect();
-    Ok(Answer::ok(&List::new(page, athletes, Athlete::position)))
+    Ok(Answer::ok(&List::new(&page, athletes, Athlete::position)))
 }

@@ -89,7 +89,7 @@ async fn list(app: &App, request: &Request) -> Result<Answer, Problem> {
     let rows = app.db.query(LIST_BUSINESSES, &parameters).await?;
     let businesses = rows.into_iter().map(Business::from).collect();
     Ok(Answer::ok(&List::new(
-        page,
+        &page,
         businesses,
         |business: &Business| Position {
             created_at: business.created_at,

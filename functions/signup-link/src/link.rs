@@ -1,4 +1,5 @@
 use crate::account::{Gym, Link, User};
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     App,
@@ -31,6 +32,8 @@ impl Claim {
 /// a repeat gives the same.
 ///
 /// $1 to $4 the caller, $5 the code.
+///
+/// A place on the waitlist under the verified email becomes the caller's.
 ///
 /// `seen` is what the statement finds, `theirs` what is left of it once it is locked: of several who claim one athlete the first
 /// gets it, and the others, when they have waited, see the row as it is then (PostgreSQL, 13.2.1). What has changed meanwhile
@@ -70,9 +73,17 @@ const LINK_ATHLETES: &str = "-- link_athletes
         UPDATE invitation SET status = 'accepted'
         FROM theirs
         WHERE invitation.id = theirs.invitation_id AND theirs.is_new
+    ), waitlisted AS (
+        UPDATE waitlist SET user_id = caller.id
+        FROM caller
+        WHERE waitlist.email = $2 AND waitlist.user_id IS NULL
+        RETURNING waitlist.created_at
     )
     SELECT caller.*, theirs.id AS athlete_id, theirs.via, theirs.linked_at, theirs.by_this_code,
            business.id AS business_id, business.name AS business_name,
+           coalesce(
+               (SELECT created_at FROM waitlisted), (SELECT min(created_at) FROM waitlist WHERE user_id = $1)
+           ) AS waitlisted_since,
            (SELECT count(*) FROM seen) > (SELECT count(*) FROM theirs) AS is_outrun
     FROM caller LEFT JOIN (theirs JOIN business ON business.id = theirs.invited_by) ON true
     ORDER BY theirs.linked_at, theirs.id";
@@ -82,6 +93,9 @@ struct SignupLink {
     user: User,
     linked: Vec<Link>,
     status: &'static str,
+    /// Since when the caller's address has been on the waitlist, if it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waitlisted_since: Option<Timestamp>,
 }
 
 fn link_of(row: &Row) -> Option<Link> {
@@ -120,6 +134,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
     };
     Ok(Answer::ok(&SignupLink {
         user: User::from(&rows[0]),
+        waitlisted_since: rows[0].get("waitlisted_since"),
         linked,
         status,
     }))

@@ -98,6 +98,14 @@ impl Members {
         self.optional(name)
     }
 
+    /// Takes out a truth that may be absent.
+    pub fn optional_flag(&mut self, name: &str) -> Option<bool> {
+        match self.take(name)? {
+            Value::Bool(flag) => Some(flag),
+            _ => self.fault(name, "must be true or false"),
+        }
+    }
+
     /// Takes out an id that must be there.
     pub fn required_id(&mut self, name: &str) -> Option<Uuid> {
         match self.take(name) {

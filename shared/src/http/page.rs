@@ -28,31 +28,51 @@ impl Position {
         id: Uuid::max(),
     };
 
-    /// The opaque text that stands for it: its microseconds since 1970, which is how exact PostgreSQL is, and its id.
-    fn cursor(self) -> String {
-        let mut bytes = [0; 24];
+    /// The opaque text that stands for it in the list at this path: its microseconds since 1970, which is how exact PostgreSQL
+    /// is, its id, and a check. The check is no secret and needs none: whose rows are read never depends on a cursor.
+    fn cursor(self, path: &str) -> String {
+        let mut bytes = [0; POSITION + CHECK];
         bytes[..8].copy_from_slice(&self.created_at.as_microsecond().to_be_bytes());
-        bytes[8..].copy_from_slice(self.id.as_bytes());
+        bytes[8..POSITION].copy_from_slice(self.id.as_bytes());
+        let check = check(path, &bytes[..POSITION]);
+        bytes[POSITION..].copy_from_slice(&check);
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    fn from_cursor(cursor: &str) -> Option<Self> {
+    fn from_cursor(cursor: &str, path: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (microseconds, id) = bytes.split_first_chunk()?;
+        let (position, found) = bytes.split_at_checked(POSITION)?;
+        let (microseconds, id) = position.split_first_chunk()?;
         let microseconds = i64::from_be_bytes(*microseconds);
+        // No item is older than 1970, and PostgreSQL knows no times as old as a made-up cursor can name.
+        if microseconds < 0 || found != check(path, position) {
+            return None;
+        }
         Some(Self {
-            // No item is older than 1970, and PostgreSQL knows no times as old as a made-up cursor can name.
-            created_at: Timestamp::from_microsecond(microseconds)
-                .ok()
-                .filter(|_| microseconds >= 0)?,
+            created_at: Timestamp::from_microsecond(microseconds).ok()?,
             id: Uuid::from_slice(id).ok()?,
         })
     }
 }
 
+/// Bytes of a position, and of its check.
+const POSITION: usize = 24;
+const CHECK: usize = 4;
+
+/// FNV-1a (RFC 9923) of the list's path and the position: a cursor that was changed, or is another list's, is noticed.
+fn check(path: &str, position: &[u8]) -> [u8; CHECK] {
+    let bytes = path.bytes().chain(position.iter().copied());
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash.to_be_bytes()
+}
+
 /// The part of a list that is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
+    /// The list's path.
+    path: String,
     after: Position,
     /// One more than are shown: that one tells whether there is a next page.
     rows: i64,
@@ -73,6 +93,7 @@ impl Page {
 /// The page that `?limit=` and `?cursor=` ask for.
 pub fn page(request: &Request) -> Result<Page, Problem> {
     let query = &request.query_string_parameters;
+    let path = request.raw_path.as_deref().unwrap_or_default();
     let mut faults = Vec::new();
 
     let limit = query.first("limit").map_or(Some(DEFAULT_LIMIT), |text| {
@@ -85,9 +106,9 @@ pub fn page(request: &Request) -> Result<Page, Problem> {
             "must be a number from 1 to 200",
         ));
     }
-    let after = query
-        .first("cursor")
-        .map_or(Some(Position::START), Position::from_cursor);
+    let after = query.first("cursor").map_or(Some(Position::START), |text| {
+        Position::from_cursor(text, path)
+    });
     if after.is_none() {
         faults.push(InputFault::of_parameter(
             "cursor",
@@ -97,6 +118,7 @@ pub fn page(request: &Request) -> Result<Page, Problem> {
     limit
         .zip(after)
         .map(|(limit, after)| Page {
+            path: path.to_owned(),
             after,
             rows: limit + 1,
         })
@@ -112,14 +134,14 @@ pub struct List<T> {
 
 impl<T> List<T> {
     /// The answer to `page`, from the items that its parameters asked for.
-    pub fn new(page: Page, mut items: Vec<T>, position: impl Fn(&T) -> Position) -> Self {
+    pub fn new(page: &Page, mut items: Vec<T>, position: impl Fn(&T) -> Position) -> Self {
         let limit = usize::try_from(page.rows - 1).expect("a limit is 1 to 200");
         let more = items.len() > limit;
         items.truncate(limit);
         let next_cursor = items
             .last()
             .filter(|_| more)
-            .map(|last| position(last).cursor());
+            .map(|last| position(last).cursor(&page.path));
         Self { items, next_cursor }
     }
 }
@@ -130,8 +152,7 @@ mod tests {
     use serde_json::json;
 
     fn with_query(query: &serde_json::Value) -> Result<Page, Problem> {
-        let event =
-            json!({"requestContext": {"http": {"method": "GET"}}, "queryStringParameters": query});
+        let event = json!({"rawPath": "/list", "requestContext": {"http": {"method": "GET"}}, "queryStringParameters": query});
         page(&serde_json::from_value(event).expect("an event"))
     }
 
@@ -144,11 +165,12 @@ mod tests {
 
     #[test]
     fn a_cursor_leads_back_to_its_position() {
-        let read =
-            with_query(&json!({"cursor": some_position().cursor(), "limit": "200"})).unwrap();
+        let read = with_query(&json!({"cursor": some_position().cursor("/list"), "limit": "200"}))
+            .unwrap();
         assert_eq!(
             read,
             Page {
+                path: "/list".to_owned(),
                 after: some_position(),
                 rows: 201
             }
@@ -156,6 +178,7 @@ mod tests {
         assert_eq!(
             with_query(&json!({})).unwrap(),
             Page {
+                path: "/list".to_owned(),
                 after: Position::START,
                 rows: DEFAULT_LIMIT + 1
             }
@@ -164,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_is_no_page_is_refused() {
-        let whole = some_position().cursor();
+        let whole = some_position().cursor("/list");
         for wrong in [
             json!({"limit": "0"}),
             json!({"limit": "201"}),
@@ -187,16 +210,35 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_cursor_is_refused() {
+        let whole = some_position().cursor("/list");
+        for position in 0..whole.len() {
+            for other in ["A", "b", "-", "7"] {
+                let mut changed = whole.clone();
+                changed.replace_range(position..=position, other);
+                assert_eq!(
+                    with_query(&json!({"cursor": changed})).is_ok(),
+                    changed == whole,
+                    "{changed}"
+                );
+            }
+        }
+        let of_another_list = some_position().cursor("/another");
+        assert!(with_query(&json!({"cursor": of_another_list})).is_err());
+    }
+
+    #[test]
     fn only_a_list_that_goes_on_has_a_next_cursor() {
         let page = Page {
+            path: "/list".to_owned(),
             after: Position::START,
             rows: 3,
         };
-        let list = |n: usize| List::new(page, vec![(); n], |()| some_position());
+        let list = |n: usize| List::new(&page, vec![(); n], |()| some_position());
         assert_eq!((list(2).items.len(), list(2).next_cursor), (2, None));
         assert_eq!(
             (list(3).items.len(), list(3).next_cursor),
-            (2, Some(some_position().cursor()))
+            (2, Some(some_position().cursor("/list")))
         );
     }
 }

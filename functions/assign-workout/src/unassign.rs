@@ -1,0 +1,35 @@
+use shared::{
+    App,
+    auth::caller,
+    db::{Parameter, Type},
+    http::{Answer, Request, path_id},
+    problem::Problem,
+};
+
+/// $1 author, $2 workout, $3 athlete.
+///
+/// No row: the workout is not the caller's.
+const UNASSIGN_WORKOUT: &str = "-- unassign_workout
+    WITH own AS (
+        SELECT id FROM workout WHERE id = $2 AND user_id = $1
+    ), unassigned AS (
+        DELETE FROM workout_athlete USING own WHERE workout_id = own.id AND athlete_id = $3
+    )
+    SELECT id FROM own";
+
+/// Takes the workout from an athlete. One who does not have it, or not any more, is no fault.
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+    let caller = caller(request)?;
+    let workout_id = path_id(request, "workout_id", "workout")?;
+    let athlete_id = path_id(request, "athlete_id", "athlete")?;
+
+    let parameters: [Parameter<'_>; 3] = [
+        (&caller.user_id, Type::UUID),
+        (&workout_id, Type::UUID),
+        (&athlete_id, Type::UUID),
+    ];
+    match app.db.query_opt(UNASSIGN_WORKOUT, &parameters).await? {
+        Some(_) => Ok(Answer::no_content()),
+        None => Err(Problem::not_found("workout")),
+    }
+}
