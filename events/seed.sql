@@ -77,4 +77,22 @@ INSERT INTO invitation (id, athlete_id, channel, status, attempts, provider_mess
     ('0aadcfa2-a5cf-4e5c-b703-7c27e2a0f5f3', '019c9e78-2580-7816-91d9-3080f9b439fc', 'email', 'sent',    1, '0110019d24d67e80-f984c753-1dd1-4bb4-b756-9beaa90d1144-000000', now() - interval '1 hour',  now() - interval '1 hour',  now() + interval '30 days')
 ON CONFLICT DO NOTHING;
 
+-- For the samples of an athlete's own workouts: Chloe trains at Bruno's as well, and follows one workout in each gym.
+INSERT INTO athlete (id, user_id, athlete_code, invited_by, email, full_name, locale, created_at, linked_at, linked_via) VALUES
+    ('019c940f-f640-7b77-8601-ca12e3b4ecd2', 'cd7e016f-139b-4125-94ec-a959bcbbaf8b', '30QXGFCKTA', '019bbd77-be60-76c0-a810-5402e08f07d8', 'chloe@example.org', 'Chloe Martin', 'en', '2026-02-25T09:10:00Z', '2026-02-25T20:31:44Z', 'email')
+ON CONFLICT DO NOTHING;
+
+INSERT INTO invitation (id, athlete_id, channel, status, attempts, provider_message_id, created_at, sent_at, expires_at) VALUES
+    ('a38f7211-fb62-4664-9994-f369ee66f5ef', '019c940f-f640-7b77-8601-ca12e3b4ecd2', 'email', 'accepted', 1, '0110019c9424681e-ef046056-33cd-4766-b025-4c662478b32c-000000', now() - interval '5 days', now() - interval '5 days', now() + interval '25 days')
+ON CONFLICT DO NOTHING;
+
+INSERT INTO workout (id, user_id, name, created_at) VALUES
+    ('019ca078-d780-7d65-959c-fb81e5596fdb', 'f2effed9-b2fe-4705-ab0b-121393261a43', 'Core, week 1', '2026-02-27T19:00:00Z')
+ON CONFLICT DO NOTHING;
+
+INSERT INTO workout_athlete (id, workout_id, athlete_id, business_id, selected, created_at) VALUES
+    ('6321e5d0-24fd-4918-a015-e2f436185f70', '019c9b89-6a00-74e2-995a-5d81bd52d321', '019c940f-f640-7b77-8601-ca12e3b4ecd2', '019bbd77-be60-76c0-a810-5402e08f07d8', true,  '2026-02-26T20:05:00Z'),
+    ('04906788-a222-4317-964b-10ee579d8aa5', '019ca078-d780-7d65-959c-fb81e5596fdb', '019c940f-f640-7b77-8601-ca12e3b4ecd2', '019bbd77-be60-76c0-a810-5402e08f07d8', false, '2026-02-27T19:10:00Z')
+ON CONFLICT DO NOTHING;
+
 COMMIT;

@@ -166,11 +166,33 @@ COMMENT ON COLUMN athlete_code_attempt.user_id IS 'Who typed them.';
 COMMENT ON COLUMN athlete_code_attempt."window" IS 'When the counting began.';
 COMMENT ON COLUMN athlete_code_attempt.failures IS 'How many were wrong since then.';
 
+-- How the lockout works: five wrong codes within 15 minutes of the first, and no code of that person's is looked at until the
+-- 15 minutes are over. Both functions see what is committed when they run, whatever the statement that calls them sees, and
+-- the first keeps the row locked: of any number of guesses at one moment each knows how many were wrong before it.
+CREATE FUNCTION code_attempts(caller uuid) RETURNS TABLE (is_locked boolean, retry_after bigint) LANGUAGE sql VOLATILE ROWS 1 AS $$
+    INSERT INTO athlete_code_attempt (user_id) VALUES (caller) ON CONFLICT (user_id) DO NOTHING;
+
+    SELECT failures >= 5 AND "window" + interval '15 minutes' > now(),
+           ceil(extract(epoch FROM "window" + interval '15 minutes' - now()))::bigint
+    FROM athlete_code_attempt WHERE user_id = caller
+    FOR UPDATE;
+$$;
+COMMENT ON FUNCTION code_attempts IS 'Whether the caller has to wait before another code is looked at, and how many seconds; the row stays locked.';
+
+CREATE FUNCTION count_wrong_code(caller uuid) RETURNS void LANGUAGE sql VOLATILE AS $$
+    UPDATE athlete_code_attempt
+    SET failures = CASE WHEN "window" + interval '15 minutes' > now() THEN failures + 1 ELSE 1 END,
+        "window" = CASE WHEN "window" + interval '15 minutes' > now() AND failures > 0 THEN "window" ELSE now() END
+    WHERE user_id = caller;
+$$;
+COMMENT ON FUNCTION count_wrong_code IS 'Counts a wrong code of the caller''s.';
+
 -- The caller's own row, made or brought up to date from the token. The address goes to the account that proved it last,
 -- so that somebody who signs up by another way (a new `sub`, the same verified address) never meets a unique violation.
--- It writes nothing where nothing has changed.
+-- It writes nothing where nothing has changed. ROWS 1, here as above: with the 1000 that PostgreSQL assumes, a statement looks
+-- dear enough to be compiled first (JIT), which takes longer than all the rest.
 CREATE FUNCTION sign_in(caller uuid, verified_email text, caller_name text, caller_avatar text)
-RETURNS SETOF "user" LANGUAGE sql VOLATILE AS $$
+RETURNS SETOF "user" LANGUAGE sql VOLATILE ROWS 1 AS $$
     -- Accounts that prove one address at the same moment take their turns.
     SELECT pg_advisory_xact_lock(hashtextextended(verified_email, 0));
 

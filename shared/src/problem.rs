@@ -31,6 +31,8 @@ pub enum Kind {
     InvalidInput,
     /// The code is wrong, used, revoked or expired: nothing tells these apart.
     InvalidAthleteCode,
+    /// Too many of the caller's codes were wrong.
+    TooManyAttempts,
     /// The athlete was sent as many invitations as one day allows.
     TooManyInvitations,
     /// A bug of ours.
@@ -62,6 +64,7 @@ impl Kind {
             Self::UnsupportedMediaType => (415, "unsupported-media-type", "The body must be JSON"),
             Self::InvalidInput => (422, "invalid-input", "The input has faults"),
             Self::InvalidAthleteCode => (422, "invalid-athlete-code", "This code can't be used"),
+            Self::TooManyAttempts => (429, "too-many-attempts", "Too many wrong codes"),
             Self::TooManyInvitations => (429, "too-many-invitations", "Too many invitations today"),
             Self::Internal => (500, "internal", "Something is wrong on our side"),
             Self::Unavailable => (503, "unavailable", "Not available at the moment"),

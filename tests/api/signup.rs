@@ -1,4 +1,6 @@
+use futures::future::join_all;
 use serde_json::{Value, json};
+use shared::types::AthleteCode;
 use tests::{TestApp, story};
 use uuid::Uuid;
 
@@ -157,7 +159,7 @@ fn wrong_used_revoked_and_expired_codes_look_the_same() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
-        let mut codes = vec![json!(shared::types::AthleteCode::draw())];
+        let mut codes = vec![json!(AthleteCode::draw())];
         for (email, change) in [
             ("used@example.org", "UPDATE invitation SET status = status"),
             (
@@ -324,6 +326,89 @@ fn me_is_the_user_the_gyms_and_the_athletes() {
                 &me["athletes"][0]["business"]["id"]
             ),
             (&athlete["id"], &json!(gym))
+        );
+    });
+}
+
+#[test]
+fn after_five_wrong_codes_even_the_right_one_waits() {
+    story(async |app| {
+        let (_, athlete) = a_gym_with_an_athlete(app, "ada@example.org").await;
+        let guesser = app.person("guesser@example.org");
+        for _ in 0..5 {
+            assert_eq!(
+                guesser
+                    .links(Some(&json!(AthleteCode::draw())))
+                    .await
+                    .problem(),
+                "invalid-athlete-code"
+            );
+        }
+        for code in [json!(AthleteCode::draw()), athlete["athlete_code"].clone()] {
+            let answer = guesser.links(Some(&code)).await;
+            assert_eq!(
+                (answer.status, answer.problem()),
+                (429, "too-many-attempts")
+            );
+            assert!(
+                answer
+                    .retry_after
+                    .is_some_and(|wait| (840..=900).contains(&wait)),
+                "{:?}",
+                answer.retry_after
+            );
+        }
+        // Somebody else is not kept waiting, nor is the guesser, by the email or once the time is over.
+        assert_eq!(
+            app.person("bob@example.org")
+                .links(Some(&json!(AthleteCode::draw())))
+                .await
+                .problem(),
+            "invalid-athlete-code"
+        );
+        assert_eq!(
+            guesser.links(None).await.expect(200)["status"],
+            "code_required"
+        );
+        app.shared
+            .postgres
+            .run(
+                &app.database,
+                r#"UPDATE athlete_code_attempt SET "window" = "window" - interval '15 minutes'"#,
+            )
+            .await
+            .expect("time passes");
+        assert_eq!(
+            guesser
+                .links(Some(&athlete["athlete_code"]))
+                .await
+                .expect(200)["status"],
+            "linked"
+        );
+        for _ in 0..10 {
+            guesser
+                .links(Some(&athlete["athlete_code"]))
+                .await
+                .expect(200);
+        }
+    });
+}
+
+#[test]
+fn of_a_hundred_guesses_at_once_five_are_looked_at() {
+    story(async |app| {
+        let guesser = app.person("guesser@example.org");
+        let codes: Vec<_> = (0..100).map(|_| json!(AthleteCode::draw())).collect();
+        let answers = join_all(codes.iter().map(|code| guesser.links(Some(code)))).await;
+        let with = |problem: &str| {
+            answers
+                .iter()
+                .filter(|answer| answer.problem() == problem)
+                .count()
+        };
+        assert_eq!(
+            (with("invalid-athlete-code"), with("too-many-attempts")),
+            (5, 95)
         );
     });
 }

@@ -9,6 +9,7 @@ use shared::{
     problem::{Kind, Problem},
     types::AthleteCode,
 };
+use std::time::Duration;
 use uuid::Uuid;
 
 /// How often the statement is run at most, where other requests change the same athletes meanwhile.
@@ -33,6 +34,8 @@ impl Claim {
 ///
 /// $1 to $4 the caller, $5 the code.
 ///
+/// Wrong codes are counted by the same statement, and after five of them none is looked at for a while: `is_locked`.
+///
 /// A place on the waitlist under the verified email becomes the caller's.
 ///
 /// `seen` is what the statement finds, `theirs` what is left of it once it is locked: of several who claim one athlete the first
@@ -41,11 +44,14 @@ impl Claim {
 const LINK_ATHLETES: &str = "-- link_athletes
     WITH caller AS MATERIALIZED (
         SELECT * FROM sign_in($1, $2, $3, $4)
+    ), attempts AS MATERIALIZED (
+        SELECT attempts.* FROM caller, code_attempts(caller.id) AS attempts WHERE $5 IS NOT NULL
     ), seen AS MATERIALIZED (
         SELECT athlete.id AS athlete_id, invitation.id AS invitation_id
         FROM athlete JOIN invitation ON invitation.athlete_id = athlete.id
         WHERE athlete.user_id = $1 AND invitation.status = 'accepted'
            OR athlete.athlete_code = $5 AND athlete.user_id IS NULL AND is_open(invitation)
+              AND NOT (SELECT is_locked FROM attempts)
            OR athlete.email = $2 AND athlete.user_id IS NULL AND is_open(invitation)
               AND NOT EXISTS (
                   SELECT FROM athlete AS member WHERE member.invited_by = athlete.invited_by AND member.user_id = $1
@@ -65,6 +71,12 @@ const LINK_ATHLETES: &str = "-- link_athletes
         WHERE athlete.user_id = $1 AND invitation.status = 'accepted'
            OR athlete.user_id IS NULL AND is_open(invitation) AND (athlete.athlete_code = $5 OR athlete.email = $2)
         FOR UPDATE OF athlete, invitation
+    ), verdict AS MATERIALIZED (
+        SELECT attempts.*, race.is_outrun,
+               CASE WHEN NOT attempts.is_locked AND NOT race.is_outrun AND NOT EXISTS (SELECT FROM theirs WHERE by_this_code)
+                    THEN count_wrong_code($1) END AS counted
+        FROM (SELECT (SELECT count(*) FROM seen) > (SELECT count(*) FROM theirs) AS is_outrun) AS race
+        LEFT JOIN attempts ON true
     ), linked AS (
         UPDATE athlete SET user_id = caller.id, linked_at = theirs.linked_at, linked_via = theirs.via
         FROM theirs, caller
@@ -84,8 +96,8 @@ const LINK_ATHLETES: &str = "-- link_athletes
            coalesce(
                (SELECT created_at FROM waitlisted), (SELECT min(created_at) FROM waitlist WHERE user_id = $1)
            ) AS waitlisted_since,
-           (SELECT count(*) FROM seen) > (SELECT count(*) FROM theirs) AS is_outrun
-    FROM caller LEFT JOIN (theirs JOIN business ON business.id = theirs.invited_by) ON true
+           verdict.is_outrun, verdict.is_locked, verdict.retry_after, verdict.counted
+    FROM caller CROSS JOIN verdict LEFT JOIN (theirs JOIN business ON business.id = theirs.invited_by) ON true
     ORDER BY theirs.linked_at, theirs.id";
 
 #[derive(Serialize)]
@@ -116,6 +128,14 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
     let Claim { athlete_code } = Claim::read(body(request)?)?;
 
     let rows = link(app, &caller, athlete_code.as_ref()).await?;
+    if rows[0].get::<_, Option<bool>>("is_locked") == Some(true) {
+        let wait = u64::try_from(rows[0].get::<_, i64>("retry_after")).unwrap_or(1);
+        return Err(Problem::new(
+            Kind::TooManyAttempts,
+            "Too many codes were wrong; wait, then compare the next one with the invitation.",
+        )
+        .retry_after(Duration::from_secs(wait)));
+    }
     let is_refused = athlete_code.is_some()
         && !rows
             .iter()
