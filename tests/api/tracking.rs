@@ -238,3 +238,49 @@ fn an_assignment_is_taken_back_by_its_author_alone() {
         assert_eq!(mine["items"][0]["workout_id"], json!(workouts[1]));
     });
 }
+
+#[test]
+fn to_select_what_is_taken_back_at_this_moment_lets_nothing_go() {
+    story(async |app| {
+        let Assigned { workouts, .. } = assigned(app, "ada@example.org", 2).await;
+        let ada = app.person("ada@example.org");
+        ada.links(None).await.expect(200);
+        ada.patch(
+            &format!("/me/workouts/{}", workouts[0]),
+            &json!({"selected": true}),
+        )
+        .await
+        .expect(200);
+
+        let other = app
+            .shared
+            .postgres
+            .connect(&app.database)
+            .await
+            .expect("a connection");
+        other
+            .batch_execute(&format!(
+                "BEGIN; DELETE FROM workout_athlete WHERE workout_id = '{}'",
+                workouts[1]
+            ))
+            .await
+            .expect("it is being taken back");
+        let (path, body) = (
+            format!("/me/workouts/{}", workouts[1]),
+            json!({"selected": true}),
+        );
+        let (answer, ()) = futures::join!(ada.patch(&path, &body), async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            other
+                .batch_execute("COMMIT")
+                .await
+                .expect("it is taken back");
+        });
+        assert_eq!(answer.problem(), "not-found");
+        assert_eq!(
+            app.ask::<Uuid>("SELECT workout_id FROM workout_athlete WHERE selected")
+                .await,
+            workouts[0]
+        );
+    });
+}

@@ -47,24 +47,27 @@ const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
 ///
 /// $1 caller, $2 workout, $3 selected, $4 completed; null leaves it as it is.
 ///
-/// An athlete follows one workout at a time: the others are let go first. Where another request has selected one meanwhile,
+/// An athlete follows one workout at a time: the others are let go first. All that may change is locked first, in one order, so
+/// that two selections of one moment take their turns. Where a workout was assigned and selected meanwhile,
 /// `workout_athlete_selected_key` is broken, and the statement run again. To complete what is completed keeps its time.
 const CHANGE_MY_WORKOUT: &str = "-- change_my_workout
-    WITH mine AS (
-        SELECT assignment.id, assignment.athlete_id
+    WITH mine AS MATERIALIZED (
+        SELECT assignment.id, assignment.athlete_id, assignment.selected, assignment.workout_id = $2 AS is_named
         FROM athlete JOIN workout_athlete AS assignment ON assignment.athlete_id = athlete.id
-        WHERE athlete.user_id = $1 AND assignment.workout_id = $2
+        WHERE athlete.user_id = $1 AND (assignment.workout_id = $2 OR $3)
+        ORDER BY assignment.id
+        FOR UPDATE OF assignment
     ), let_go AS (
         UPDATE workout_athlete SET selected = false
-        FROM mine
-        WHERE $3 AND workout_athlete.athlete_id = mine.athlete_id AND workout_athlete.id <> mine.id AND workout_athlete.selected
+        FROM mine AS other JOIN mine AS named ON named.athlete_id = other.athlete_id AND named.is_named
+        WHERE workout_athlete.id = other.id AND other.selected AND NOT other.is_named
         RETURNING workout_athlete.id
     ), changed AS (
         UPDATE workout_athlete
-        SET selected     = coalesce($3, selected),
+        SET selected     = coalesce($3, workout_athlete.selected),
             completed_at = CASE WHEN $4 THEN coalesce(completed_at, now()) WHEN NOT $4 THEN NULL ELSE completed_at END
         FROM mine, (SELECT count(*) FROM let_go) AS once_the_others_are_let_go
-        WHERE workout_athlete.id = mine.id
+        WHERE workout_athlete.id = mine.id AND mine.is_named
         RETURNING workout_athlete.*
     )
     SELECT changed.id, changed.workout_id, workout.name, changed.athlete_id, business.id AS business_id,

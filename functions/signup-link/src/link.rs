@@ -88,14 +88,11 @@ const LINK_ATHLETES: &str = "-- link_athletes
     ), waitlisted AS (
         UPDATE waitlist SET user_id = caller.id
         FROM caller
-        WHERE waitlist.email = $2 AND waitlist.user_id IS NULL
-        RETURNING waitlist.created_at
+        WHERE waitlist.email = $2 AND waitlist.user_id IS DISTINCT FROM caller.id
     )
     SELECT caller.*, theirs.id AS athlete_id, theirs.via, theirs.linked_at, theirs.by_this_code,
            business.id AS business_id, business.name AS business_name,
-           coalesce(
-               (SELECT created_at FROM waitlisted), (SELECT min(created_at) FROM waitlist WHERE user_id = $1)
-           ) AS waitlisted_since,
+           (SELECT min(created_at) FROM waitlist WHERE email = $2 OR user_id = $1) AS waitlisted_since,
            verdict.is_outrun, verdict.is_locked, verdict.retry_after, verdict.counted
     FROM caller CROSS JOIN verdict LEFT JOIN (theirs JOIN business ON business.id = theirs.invited_by) ON true
     ORDER BY theirs.linked_at, theirs.id";
