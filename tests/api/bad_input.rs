@@ -244,14 +244,8 @@ fn all_faults_of_a_body_are_told_at_once() {
         let answer = owner
             .post(&format!("/businesses/{gym}/athletes"), &body)
             .await;
-        let pointers: Vec<_> = answer.body["errors"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|error| error["pointer"].as_str().unwrap())
-            .collect();
         assert_eq!(
-            pointers,
+            answer.pointers(),
             ["#/email", "#/phone", "#/full_name", "#/locale", "#/admin"]
         );
 
@@ -262,13 +256,7 @@ fn all_faults_of_a_body_are_told_at_once() {
                 &json!({"business_id": "x", "athlete_ids": []}),
             )
             .await;
-        let pointers: Vec<_> = answer.body["errors"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|error| error["pointer"].as_str().unwrap())
-            .collect();
-        assert_eq!(pointers, ["#/business_id", "#/athlete_ids"]);
+        assert_eq!(answer.pointers(), ["#/business_id", "#/athlete_ids"]);
     });
 }
 

@@ -116,13 +116,7 @@ fn where_one_athlete_is_not_the_gyms_nothing_is_assigned_and_each_is_named() {
             .post(&format!("/workouts/{workout}/assignments"), &body)
             .await;
         assert_eq!((answer.status, answer.problem()), (422, "invalid-input"));
-        let pointers: Vec<_> = answer.body["errors"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|error| error["pointer"].as_str().unwrap())
-            .collect();
-        assert_eq!(pointers, ["#/athlete_ids/0", "#/athlete_ids/2"]);
+        assert_eq!(answer.pointers(), ["#/athlete_ids/0", "#/athlete_ids/2"]);
         assert_eq!(
             app.ask::<i64>("SELECT count(*) FROM workout_athlete").await,
             0
