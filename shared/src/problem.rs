@@ -3,7 +3,6 @@
 use crate::http::Answer;
 use lambda_http::http::HeaderValue;
 use serde::Serialize;
-use serde_json::json;
 use std::{borrow::Cow, error::Error, time::Duration};
 
 /// A kind of problem. A 4xx is the client's to mend, 500 is our bug, 503 says to try again.
@@ -216,17 +215,15 @@ impl Problem {
     #[must_use]
     pub fn answer(&self, instance: &str) -> Answer {
         let (status, slug, title) = self.kind.definition();
-        let mut body = json!({
-            "type": format!("urn:gymbrah:problem:{slug}"),
-            "title": title,
-            "status": status,
-            "detail": self.detail,
-            "instance": instance,
-        });
-        if !self.errors.is_empty() {
-            body["errors"] = json!(self.errors);
-        }
-        let mut answer = Answer::new(status, "application/problem+json", body.to_string());
+        let document = Document {
+            urn: format!("urn:gymbrah:problem:{slug}"),
+            title,
+            status,
+            detail: &self.detail,
+            instance,
+            errors: &self.errors,
+        };
+        let mut answer = Answer::new(status, "application/problem+json", &document);
         if status == 401 {
             answer.header("www-authenticate", HeaderValue::from_static("Bearer")); // RFC 9110, section 15.5.2
         }
@@ -235,6 +232,19 @@ impl Problem {
         }
         answer
     }
+}
+
+/// A problem as it is sent, its members in the order of RFC 9457.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    urn: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [InputFault],
 }
 
 /// Both values, or the faults of both.
@@ -251,6 +261,7 @@ pub fn both<A, B>(a: Result<A, Problem>, b: Result<B, Problem>) -> Result<(A, B)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn an_answer_is_a_problem_document() {

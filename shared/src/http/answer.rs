@@ -40,12 +40,12 @@ impl Answer {
     }
 
     fn with(status: u16, value: &impl Serialize) -> Self {
-        let json = serde_json::to_string(value)
-            .expect("answers are plain structs: no map has keys that are not text");
-        Self::new(status, "application/json", json)
+        Self::new(status, "application/json", value)
     }
 
-    pub(crate) fn new(status: u16, content_type: &'static str, body: String) -> Self {
+    pub(crate) fn new(status: u16, content_type: &'static str, value: &impl Serialize) -> Self {
+        let body = serde_json::to_string(value)
+            .expect("answers are plain structs: no map has keys that are not text");
         let mut answer = Self {
             status,
             headers: HeaderMap::new(),
