@@ -6,7 +6,7 @@ mod client;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use client::{Client, User, get, post};
+use client::{Client, User, get, post, post_csv};
 
 /// A gym and who owns it.
 struct Gym {
@@ -21,6 +21,7 @@ pub async fn walk(base_url: &str) -> Result<()> {
     let gym = open_gym(&mut client).await?;
     let bruno = join_by_email(&mut client, &gym).await?;
     let carla = join_by_code(&mut client, &gym).await?;
+    import_spreadsheet(&mut client, &gym).await?;
     assign_workout(&mut client, &gym, &[bruno, carla]).await?;
     join_waitlist(&mut client).await
 }
@@ -107,6 +108,19 @@ async fn join_by_code(client: &mut Client, gym: &Gym) -> Result<String> {
     let linked = client.send(post("/signup-link", typed).by(&carla)).await?;
     client.check("she is linked by the code", is_linked_by(&linked, "code"))?;
     Ok(id)
+}
+
+async fn import_spreadsheet(client: &mut Client, gym: &Gym) -> Result<()> {
+    client.step("Olivia imports her spreadsheet, in which Bruno is once more.");
+    let table = "Full_Name;Email\nBruno Conti;bruno@example.com\nElsa Greco;elsa@example.com\nFabio Neri;fabio@example.com\n";
+    let import = format!("/businesses/{}/athletes/import", gym.id);
+    let imported = client.send(post_csv(&import, table).by(&gym.owner)).await?;
+    let items = imported["items"].as_array().into_iter().flatten();
+    let outcomes: Vec<_> = items.map(|item| &item["outcome"]).collect();
+    client.check(
+        "the other two are new",
+        outcomes == ["already_registered", "created", "created"],
+    )
 }
 
 async fn assign_workout(client: &mut Client, gym: &Gym, athletes: &[String]) -> Result<()> {

@@ -5,7 +5,7 @@ mod body;
 mod page;
 
 pub use answer::Answer;
-pub use body::{MAX_BODY, Members, body};
+pub use body::{MAX_BODY, Members, body, bytes, media_type};
 pub use page::{List, Page, Position, page};
 
 use crate::problem::Problem;

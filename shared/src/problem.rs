@@ -24,7 +24,7 @@ pub enum Kind {
     AlreadyRegistered,
     /// The body is larger than [`crate::http::MAX_BODY`].
     BodyTooLarge,
-    /// The body is declared as something else than JSON.
+    /// The body is declared as something that the route does not read.
     UnsupportedMediaType,
     /// The body or the query holds something that can't be taken; `errors` names each.
     InvalidInput,
@@ -60,7 +60,11 @@ impl Kind {
                 "Another athlete has this contact",
             ),
             Self::BodyTooLarge => (413, "body-too-large", "The body is too large"),
-            Self::UnsupportedMediaType => (415, "unsupported-media-type", "The body must be JSON"),
+            Self::UnsupportedMediaType => (
+                415,
+                "unsupported-media-type",
+                "The body is of another media type",
+            ),
             Self::InvalidInput => (422, "invalid-input", "The input has faults"),
             Self::InvalidAthleteCode => (422, "invalid-athlete-code", "This code can't be used"),
             Self::TooManyAttempts => (429, "too-many-attempts", "Too many wrong codes"),
@@ -92,17 +96,28 @@ pub struct InputFault {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(untagged)]
 enum Place {
-    Pointer(String),
-    Parameter(&'static str),
+    Pointer {
+        pointer: String,
+    },
+    Parameter {
+        parameter: &'static str,
+    },
+    Cell {
+        row: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        column: Option<String>,
+    },
 }
 
 impl InputFault {
     /// A fault of the member of the body at this JSON pointer (RFC 6901), given without its leading `#/`.
     pub fn at(pointer: impl std::fmt::Display, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            place: Place::Pointer(format!("#/{pointer}")),
+            place: Place::Pointer {
+                pointer: format!("#/{pointer}"),
+            },
             detail: detail.into(),
         }
     }
@@ -110,7 +125,16 @@ impl InputFault {
     /// A fault of a query parameter.
     pub fn of_parameter(name: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            place: Place::Parameter(name),
+            place: Place::Parameter { parameter: name },
+            detail: detail.into(),
+        }
+    }
+
+    /// A fault of a cell of a table, or of a whole row. Rows are counted as a spreadsheet shows them: from 1, blank ones too.
+    pub fn in_row(row: usize, column: Option<&str>, detail: impl Into<Cow<'static, str>>) -> Self {
+        let column = column.map(str::to_owned);
+        Self {
+            place: Place::Cell { row, column },
             detail: detail.into(),
         }
     }
@@ -268,6 +292,8 @@ mod tests {
         let faults = vec![
             InputFault::at("email", "must not be empty"),
             InputFault::of_parameter("limit", "must be a number"),
+            InputFault::in_row(3, Some("phone"), "must be a number"),
+            InputFault::in_row(4, None, "has no cells"),
         ];
         let answer = Problem::invalid_input(faults).answer("id-1");
         assert_eq!(answer.status(), 422);
@@ -278,11 +304,13 @@ mod tests {
                 "type": "urn:gymbrah:problem:invalid-input",
                 "title": "The input has faults",
                 "status": 422,
-                "detail": "There are 2 faults; nothing was done.",
+                "detail": "There are 4 faults; nothing was done.",
                 "instance": "id-1",
                 "errors": [
                     {"pointer": "#/email", "detail": "must not be empty"},
                     {"parameter": "limit", "detail": "must be a number"},
+                    {"row": 3, "column": "phone", "detail": "must be a number"},
+                    {"row": 4, "detail": "has no cells"},
                 ],
             })
         );

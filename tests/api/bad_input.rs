@@ -31,6 +31,11 @@ async fn routes_with_a_body(owner: &Person) -> Vec<(&'static str, String, Value)
             json!({"email": "bob@example.org"}),
         ),
         ("POST", invitation, json!({})),
+        (
+            "POST",
+            format!("/businesses/{gym}/athletes/import"),
+            json!({"athletes": [{"email": "dee@example.org"}]}),
+        ),
         ("POST", "/signup-link".to_owned(), json!({})),
         ("POST", "/workouts".to_owned(), json!({"name": "Arm day"})),
         ("POST", assignments, assignment),

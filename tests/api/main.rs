@@ -3,6 +3,7 @@
 mod bad_input;
 mod contract;
 mod faults;
+mod import;
 mod invitations;
 mod mail_events;
 mod migrations;

@@ -1,11 +1,14 @@
 //! `POST /businesses/{business_id}/athletes`: a gym registers an athlete, who is invited at once.
+//! `POST /businesses/{business_id}/athletes/import`: many at once, from a spreadsheet or another system.
 //! `GET /businesses/{business_id}/athletes`: the gym's roster.
 //! `POST` and `DELETE /businesses/{business_id}/athletes/{athlete_id}/invitation`: to invite again, perhaps elsewhere, and not.
 
 mod app;
 mod athlete;
 mod deliver;
+mod import;
 mod register;
+mod registration;
 mod renew;
 mod revoke;
 mod roster;
@@ -17,10 +20,11 @@ use shared::{
     problem::Problem,
 };
 
-/// Serves the four routes.
+/// Serves the five routes.
 pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
     match route(&request) {
         "POST /businesses/{business_id}/athletes" => register::handle(app, &request).await,
+        "POST /businesses/{business_id}/athletes/import" => import::handle(app, &request).await,
         "GET /businesses/{business_id}/athletes" => roster::handle(app, &request).await,
         "POST /businesses/{business_id}/athletes/{athlete_id}/invitation" => {
             renew::handle(app, &request).await

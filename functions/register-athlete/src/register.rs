@@ -1,37 +1,18 @@
-use crate::{App, athlete::Athlete, deliver::deliver};
+use crate::{App, athlete::Athlete, deliver::deliver, registration::Registration};
 use shared::{
     auth::caller,
     db::{Parameter, Row, Type},
     http::{Answer, Members, Request, body, path_id},
     problem::Problem,
-    types::{Email, Locale, Name, Phone},
 };
 use uuid::Uuid;
 
 /// How often a code is drawn. A taken one comes about once in 2⁴⁵ / (athletes) draws: a second in a row is not chance.
-const MAX_DRAWS: usize = 4;
+pub(crate) const MAX_DRAWS: usize = 4;
 
-/// What a gym says of an athlete: an email or a phone, and what it likes to add.
-struct Registration {
-    email: Option<Email>,
-    phone: Option<Phone>,
-    full_name: Option<Name>,
-    locale: Locale,
-}
-
-impl Registration {
-    fn read(mut body: Members) -> Result<Self, Problem> {
-        if body.is_absent("email") && body.is_absent("phone") {
-            body.note("email", "is needed, or a phone");
-        }
-        let registration = Self {
-            email: body.optional("email"),
-            phone: body.optional("phone"),
-            full_name: body.optional("full_name"),
-            locale: body.optional("locale").unwrap_or_default(),
-        };
-        body.finish(Some(registration))
-    }
+fn read(mut body: Members) -> Result<Registration, Problem> {
+    let registration = Registration::read(&mut body);
+    body.finish(Some(registration))
 }
 
 /// The athlete and the invitation, in one statement: neither is ever there without the other.
@@ -73,7 +54,7 @@ const REGISTER_ATHLETE: &str = r#"-- register_athlete
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
-    let registration = Registration::read(body(request)?)?;
+    let registration = read(body(request)?)?;
 
     match register(app, caller.user_id, business_id, &registration).await? {
         Registered::Now(row) => {

@@ -28,9 +28,15 @@ pub(super) struct Client {
 pub(super) struct Call {
     method: Method,
     path: String,
-    body: Option<Value>,
+    body: Option<Body>,
     token: Option<String>,
     expected: u16,
+}
+
+/// What a request carries.
+enum Body {
+    Json(Value),
+    Csv(&'static str),
 }
 
 /// Someone who has signed in.
@@ -64,10 +70,17 @@ pub(super) fn get(path: &str) -> Call {
 pub(super) fn post(path: &str, body: Value) -> Call {
     Call {
         method: Method::POST,
-        path: path.to_owned(),
-        body: Some(body),
-        token: None,
-        expected: 200,
+        body: Some(Body::Json(body)),
+        ..get(path)
+    }
+}
+
+/// A `POST` of a table that is answered with 200.
+pub(super) fn post_csv(path: &str, table: &'static str) -> Call {
+    Call {
+        method: Method::POST,
+        body: Some(Body::Csv(table)),
+        ..get(path)
     }
 }
 
@@ -116,19 +129,21 @@ impl Client {
     /// Sends a request and shows it with its answer, which is returned if it has the expected status.
     pub async fn send(&self, call: Call) -> Result<Value> {
         let line = format!("{} {}", call.method, brief_path(&call.path));
-        println!(
-            "    {line}{}",
-            call.body
-                .as_ref()
-                .map_or_else(String::new, |body| format!("  {}", brief(body)))
-        );
+        let shown = match &call.body {
+            None => String::new(),
+            Some(Body::Json(value)) => format!("  {}", brief(value)),
+            Some(Body::Csv(table)) => format!("  {}", brief(&json!(table))),
+        };
+        println!("    {line}{shown}");
 
         let mut request = self
             .http
             .request(call.method, format!("{}{}", self.base_url, call.path));
-        if let Some(body) = call.body {
-            request = request.json(&body);
-        }
+        request = match call.body {
+            None => request,
+            Some(Body::Json(value)) => request.json(&value),
+            Some(Body::Csv(table)) => request.header("content-type", "text/csv").body(table),
+        };
         if let Some(token) = call.token {
             request = request.bearer_auth(token);
         }

@@ -5,79 +5,119 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
-use std::{borrow::Cow, ops::RangeInclusive, str::FromStr};
+use std::{borrow::Cow, fmt, mem, ops::RangeInclusive, str::FromStr};
 use uuid::Uuid;
 
 /// Bytes a body may have: 256 KiB, several times what the largest import needs.
 pub const MAX_BODY: usize = 256 * 1024;
 
-/// Unknown members that one answer names; a body can hold tens of thousands.
+/// Unknown members of one object that an answer names; a body can hold tens of thousands.
 const MAX_UNKNOWN: usize = 50;
 
 /// The body of a request: one JSON object.
 pub fn body(request: &Request) -> Result<Members, Problem> {
-    let malformed = |detail: String| Problem::new(Kind::MalformedBody, detail);
-
-    let text = request.body.as_deref().filter(|text| !text.is_empty());
-    let text = text.ok_or_else(|| {
-        malformed("There is no body; send a JSON object, at least {}.".to_owned())
-    })?;
-    if text.len()
-        > if request.is_base64_encoded {
-            MAX_BODY.div_ceil(3) * 4
-        } else {
-            MAX_BODY
-        }
-    {
-        return Err(Problem::new(
-            Kind::BodyTooLarge,
-            format!("Send at most {} KiB.", MAX_BODY / 1024),
+    if request.body.as_deref().is_none_or(str::is_empty) {
+        return Err(malformed(
+            "There is no body; send a JSON object, at least {}.",
         ));
     }
-    if !is_json(request) {
+    let bytes = bytes(request)?;
+    if media_type(request) != "application/json" {
         return Err(Problem::new(
             Kind::UnsupportedMediaType,
             "Send the header Content-Type: application/json.",
         ));
     }
-    let bytes = if request.is_base64_encoded {
-        Cow::from(
-            BASE64_STANDARD
-                .decode(text)
-                .map_err(|_| malformed("It says that it is base64 and is not.".to_owned()))?,
-        )
-    } else {
-        Cow::from(text.as_bytes())
-    };
     match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(members)) => Ok(Members {
-            members,
-            faults: Vec::new(),
-        }),
-        Ok(_) => Err(malformed("Send a JSON object: {…}.".to_owned())),
+        Ok(Value::Object(members)) => Ok(Members::new(members, Place::Item(String::new()))),
+        Ok(_) => Err(malformed("Send a JSON object: {…}.")),
         Err(error) => Err(malformed(format!("It is not JSON: {error}."))),
     }
 }
 
-fn is_json(request: &Request) -> bool {
+/// The bytes of the body, whatever they are; none where there is no body.
+pub fn bytes(request: &Request) -> Result<Cow<'_, [u8]>, Problem> {
+    let text = request.body.as_deref().unwrap_or_default();
+    let longest = if request.is_base64_encoded {
+        MAX_BODY.div_ceil(3) * 4
+    } else {
+        MAX_BODY
+    };
+    if text.len() > longest {
+        let detail = format!("Send at most {} KiB.", MAX_BODY / 1024);
+        return Err(Problem::new(Kind::BodyTooLarge, detail));
+    }
+    if request.is_base64_encoded {
+        let bytes = BASE64_STANDARD.decode(text).map(Cow::from);
+        bytes.map_err(|_| malformed("It says that it is base64 and is not."))
+    } else {
+        Ok(Cow::from(text.as_bytes()))
+    }
+}
+
+fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(Kind::MalformedBody, detail)
+}
+
+/// What the body is declared as, in lower case and without parameters: `application/json`.
+#[must_use]
+pub fn media_type(request: &Request) -> String {
     let content_type = request
         .headers
         .get("content-type")
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/json")
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    media_type.trim().to_ascii_lowercase()
 }
 
-/// The members of a JSON object, taken out one by one and checked; what is wrong is gathered, so that all of it can be told
-/// at once. A member that is null counts as absent.
+/// The members of a JSON object, or the cells of a row, taken out one by one and checked; what is wrong is gathered, so that all
+/// of it can be told at once. A member that is null counts as absent.
 #[derive(Debug)]
 pub struct Members {
     members: Map<String, Value>,
+    place: Place,
     faults: Vec<InputFault>,
 }
 
+/// Where the members are, in the words of who sent them.
+#[derive(Debug)]
+enum Place {
+    /// A JSON object: its pointer, without the leading `#/`; empty for the body itself.
+    Item(String),
+    /// A row of a table, by its number.
+    Row(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Item(pointer) => write!(f, "#/{pointer}"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
 impl Members {
+    fn new(members: Map<String, Value>, place: Place) -> Self {
+        Self {
+            members,
+            place,
+            faults: Vec::new(),
+        }
+    }
+
+    /// The cells of a row, each with the name of its column. One that is empty but for white space counts as absent.
+    pub fn of_row<'a>(row: usize, cells: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let members = cells
+            .into_iter()
+            .map(|(column, cell)| (column, cell.trim()))
+            .filter(|(_, cell)| !cell.is_empty())
+            .map(|(column, cell)| (column.to_owned(), cell.into()))
+            .collect();
+        Self::new(members, Place::Row(row))
+    }
+
     /// Takes out a text that may be absent.
     pub fn optional<T: FromStr<Err = Fault>>(&mut self, name: &str) -> Option<T> {
         match self.take(name)? {
@@ -140,9 +180,47 @@ impl Members {
         }
     }
 
-    /// Notes that what is at this pointer, given without its leading `#/`, is wrong.
+    /// Takes out a list of objects whose number is in `count`, and hands each to `read`.
+    pub fn required_objects(
+        &mut self,
+        name: &str,
+        count: RangeInclusive<usize>,
+        mut read: impl FnMut(&mut Members),
+    ) {
+        let values = match self.take(name) {
+            None => return self.note(name, "is needed"),
+            Some(Value::Array(values)) => values,
+            Some(_) => return self.note(name, "must be a list of objects"),
+        };
+        if !count.contains(&values.len()) {
+            let (least, most) = (count.start(), count.end());
+            self.note(name, format!("must be a list of {least} to {most} objects"));
+        }
+        for (index, value) in values.into_iter().take(*count.end()).enumerate() {
+            let pointer = format!("{name}/{index}");
+            if let Value::Object(members) = value {
+                let mut item = Self::new(members, Place::Item(pointer));
+                read(&mut item);
+                self.faults.append(&mut item.into_faults());
+            } else {
+                self.note(&pointer, "must be an object");
+            }
+        }
+    }
+
+    /// Notes that what is at this pointer, given without its leading `#/` and from these members on, is wrong.
     pub fn note(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) {
-        self.faults.push(InputFault::at(pointer, detail));
+        self.faults.push(match &self.place {
+            Place::Item(object) if object.is_empty() => InputFault::at(pointer, detail),
+            Place::Item(object) => InputFault::at(format_args!("{object}/{pointer}"), detail),
+            Place::Row(row) => InputFault::in_row(*row, Some(pointer), detail),
+        });
+    }
+
+    /// Where these members are, to name the place in the fault of another one: `#/athletes/1`, or `row 3`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.place.to_string()
     }
 
     fn fault<T>(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) -> Option<T> {
@@ -157,16 +235,22 @@ impl Members {
     }
 
     /// The input, if nothing was wrong with the members and none is left over; it is `Some` unless a fault was noted.
-    pub fn finish<T>(mut self, input: Option<T>) -> Result<T, Problem> {
-        for name in self.members.keys().take(MAX_UNKNOWN) {
-            let pointer = name.replace('~', "~0").replace('/', "~1"); // RFC 6901, section 3
-            self.faults
-                .push(InputFault::at(pointer, "is not known here"));
-        }
+    pub fn finish<T>(self, input: Option<T>) -> Result<T, Problem> {
+        let faults = self.into_faults();
         match input {
-            Some(input) if self.faults.is_empty() => Ok(input),
-            _ => Err(Problem::invalid_input(self.faults)),
+            Some(input) if faults.is_empty() => Ok(input),
+            _ => Err(Problem::invalid_input(faults)),
         }
+    }
+
+    /// What was wrong with the members; one that is left over is not known, which is wrong too.
+    #[must_use]
+    pub fn into_faults(mut self) -> Vec<InputFault> {
+        for name in mem::take(&mut self.members).keys().take(MAX_UNKNOWN) {
+            let pointer = name.replace('~', "~0").replace('/', "~1"); // RFC 6901, section 3
+            self.note(&pointer, "is not known here");
+        }
+        self.faults
     }
 
     fn take(&mut self, name: &str) -> Option<Value> {
@@ -318,5 +402,56 @@ mod tests {
             let ids = members.required_ids("ids", 1..=1);
             assert!(members.finish(ids).is_err(), "{wrong}");
         }
+    }
+
+    /// Reads an email and a name, and says where they were.
+    fn read(members: &mut Members) -> String {
+        members.required::<Email>("email");
+        members.optional::<Name>("name");
+        members.place()
+    }
+
+    #[test]
+    fn objects_in_a_list_are_named_by_their_pointers() {
+        let text =
+            json!({"people": [{"email": "ada@example.org"}, 7, {"name": "", "a/b": 1}, null, {}]})
+                .to_string();
+        let mut members = body(&request(JSON, Some(&text), false)).unwrap();
+        let mut places = Vec::new();
+        members.required_objects("people", 1..=4, |person| places.push(read(person)));
+        assert_eq!(places, ["#/people/0", "#/people/2"]);
+        members.required_objects("animals", 0..=4, |_| ());
+        let answer = members.finish(Some(())).unwrap_err().answer("id").json();
+        assert_eq!(
+            answer["errors"],
+            json!([
+                {"pointer": "#/people", "detail": "must be a list of 1 to 4 objects"},
+                {"pointer": "#/people/1", "detail": "must be an object"},
+                {"pointer": "#/people/2/email", "detail": "is needed"},
+                {"pointer": "#/people/2/name", "detail": "must not be empty"},
+                {"pointer": "#/people/2/a~1b", "detail": "is not known here"},
+                {"pointer": "#/people/3", "detail": "must be an object"},
+                {"pointer": "#/animals", "detail": "is needed"},
+            ])
+        );
+    }
+
+    #[test]
+    fn cells_are_named_by_their_row_and_column() {
+        let mut row = Members::of_row(7, [("email", " ada@example.org "), ("name", "\t ")]);
+        assert!(row.is_absent("name"));
+        assert_eq!(read(&mut row), "row 7");
+        assert_eq!(row.into_faults(), []);
+
+        let mut row = Members::of_row(8, [("email", ""), ("name", "a\nb"), ("age", "7")]);
+        read(&mut row);
+        assert_eq!(
+            json!(row.into_faults()),
+            json!([
+                {"row": 8, "column": "email", "detail": "is needed"},
+                {"row": 8, "column": "name", "detail": "must not contain line breaks, control characters or characters that reorder text"},
+                {"row": 8, "column": "age", "detail": "is not known here"},
+            ])
+        );
     }
 }
