@@ -7,11 +7,12 @@ const PORT: u16 = 3000;
 pub const HELP: &str = "\
 Runs the whole system on this machine, walks once through the main job, and serves until Ctrl-C.
 
-Usage: cargo dev [--port N] [--once]
+Usage: cargo dev [--port N] [--once] [--seed-large]
 
-  --port N   serve on this port (default: 3000)
-  --once     end after the walk; the exit code is 1 if a step of it failed
-  --help     this text
+  --port N      serve on this port (default: 3000)
+  --once        end after the walk; the exit code is 1 if a step of it failed
+  --seed-large  begin with 200 gyms, 100,000 athletes and 500,000 assignments
+  --help        this text
 
 Environment:
   DATABASE_URL           use this PostgreSQL server in place of a private one
@@ -33,6 +34,8 @@ pub struct Arguments {
     pub port: u16,
     /// Whether to end after the walk.
     pub once: bool,
+    /// Whether to begin with very many rows.
+    pub seed_large: bool,
 }
 
 /// Reads the arguments; the error says which one is wrong.
@@ -40,6 +43,7 @@ pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Command, Stri
     let mut read = Arguments {
         port: PORT,
         once: false,
+        seed_large: false,
     };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -50,6 +54,7 @@ pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Command, Stri
             }) {
             ("--port", value) => read.port = port(value.or_else(|| arguments.next()))?,
             ("--once", None) => read.once = true,
+            ("--seed-large", None) => read.seed_large = true,
             ("--help" | "-h", None) => return Ok(Command::Help),
             _ => return Err(format!("unknown argument {argument:?}")),
         }
@@ -76,7 +81,11 @@ mod tests {
     }
 
     fn run(port: u16, once: bool) -> Command {
-        Command::Run(Arguments { port, once })
+        Command::Run(Arguments {
+            port,
+            once,
+            seed_large: false,
+        })
     }
 
     #[test]
@@ -85,6 +94,12 @@ mod tests {
         assert_eq!(given("--once --port 4000"), Ok(run(4000, true)));
         assert_eq!(given("--port=4000"), Ok(run(4000, false)));
         assert_eq!(given("--once -h"), Ok(Command::Help));
+        let large = Arguments {
+            port: 3000,
+            once: false,
+            seed_large: true,
+        };
+        assert_eq!(given("--seed-large"), Ok(Command::Run(large)));
     }
 
     #[test]
@@ -93,6 +108,7 @@ mod tests {
             ("--prot 4000", "--prot"),
             ("serve", "serve"),
             ("--once=yes", "--once=yes"),
+            ("--seed-large 7", "\"7\""),
             ("--port", "needs a number"),
             ("--port 0", "\"0\""),
             ("--port 70000", "70000"),

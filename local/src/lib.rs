@@ -11,6 +11,7 @@ pub mod build;
 pub mod child;
 pub mod gateway;
 pub mod lambda;
+pub mod large;
 pub mod logs;
 pub mod port;
 pub mod postgres;

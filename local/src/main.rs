@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use arguments::{Arguments, Command};
 use local::child::tail;
 use local::lambda::Instances;
+use local::large;
 use local::stack::{Options, Stack};
 use local::walk::walk;
 
@@ -66,6 +67,7 @@ async fn dev(arguments: &Arguments) -> Result<ExitCode> {
         preferred_lambda_port: Some(LAMBDA_PORT),
         instances: Instances::Concurrent(CONCURRENCY),
         schedules: true,
+        large: arguments.seed_large,
     };
     let stack = tokio::select! {
         stack = Stack::start(options) => stack?,
@@ -95,6 +97,10 @@ async fn dev(arguments: &Arguments) -> Result<ExitCode> {
 
     if !arguments.once {
         println!("\n{}", where_to_go(&stack));
+        if arguments.seed_large {
+            println!("\n{}", whom_to_be());
+        }
+        println!("\nCtrl-C stops everything.");
         stop.await;
         println!("\nStopping …");
     }
@@ -131,14 +137,23 @@ The database psql {database}
 The logs     {logs}
 
 An event, past the gateway:
-  {cargo_lambda} lambda invoke -A 127.0.0.1 -P {lambda_port} register-business --data-file {event}
-
-Ctrl-C stops everything."#,
+  {cargo_lambda} lambda invoke -A 127.0.0.1 -P {lambda_port} register-business --data-file {event}"#,
         database = services.postgres.url(stack.database()),
         logs = services.logs.directory().display(),
         cargo_lambda = services.tools.cargo_lambda().display(),
         lambda_port = stack.lambda().port(),
         event = sample_event(&services.workspace.root, "register-business"),
+    )
+}
+
+/// Whose tokens show something of the large data.
+fn whom_to_be() -> String {
+    format!(
+        "There are 200 gyms, 100,000 athletes and 500,000 assignments to look at. Get a token for
+  {owner}     an owner: up to owner-200, each with a gym of 500 athletes and 20 workouts
+  {athlete}   an athlete: up to athlete-40000, the first 10000 at two gyms",
+        owner = large::OWNER,
+        athlete = large::ATHLETE,
     )
 }
 

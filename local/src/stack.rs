@@ -13,6 +13,7 @@ use crate::aws::{Aws, SENDER};
 use crate::build;
 use crate::gateway::{Gateway, Issuer, SignIn, Token};
 use crate::lambda::{Instances, Lambda, RuntimeApi};
+use crate::large;
 use crate::postgres::Postgres;
 use crate::schedule;
 use crate::services::{Services, blocking};
@@ -32,6 +33,8 @@ pub struct Options {
     pub instances: Instances,
     /// Whether functions are invoked at their schedules too.
     pub schedules: bool,
+    /// Whether the database has the data of [`large`] in it too.
+    pub large: bool,
 }
 
 impl Default for Options {
@@ -42,6 +45,7 @@ impl Default for Options {
             preferred_lambda_port: None,
             instances: Instances::Concurrent(8),
             schedules: false,
+            large: false,
         }
     }
 }
@@ -99,7 +103,7 @@ impl Stack {
         let (binaries, issuer, database, runtime_api) = tokio::try_join!(
             blocking(move || build::binaries(&to_build)),
             blocking(move || Issuer::new(issuer_url)),
-            sample_database(postgres, &workspace.root),
+            sample_database(postgres, &workspace.root, options.large),
             RuntimeApi::start(workspace, tools, logs, options.preferred_lambda_port),
         )?;
         // Several stacks may share the services: each has a secret of its own.
@@ -194,8 +198,12 @@ impl Stack {
     }
 }
 
-/// A migrated database with the rows that the sample events name.
-async fn sample_database(postgres: &Postgres, workspace_root: &Path) -> Result<String> {
+/// A migrated database with the rows that the sample events name, and perhaps with very many others.
+async fn sample_database(
+    postgres: &Postgres,
+    workspace_root: &Path,
+    large: bool,
+) -> Result<String> {
     let database = postgres.migrated_database("stack").await?;
     let path = workspace_root.join(SAMPLE_ROWS);
     if path.exists() {
@@ -205,6 +213,9 @@ async fn sample_database(postgres: &Postgres, workspace_root: &Path) -> Result<S
             .run(&database, &sql)
             .await
             .with_context(|| format!("{SAMPLE_ROWS} fails"))?;
+    }
+    if large {
+        large::load(postgres, &database).await?;
     }
     Ok(database)
 }
