@@ -3,6 +3,8 @@
 pub mod contract;
 mod services;
 mod story;
+mod wiretap;
 
 pub use services::{Shared, run, shared};
 pub use story::{Answer, Person, TestApp, story};
+pub use wiretap::{Overheard, Wiretap};

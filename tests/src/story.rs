@@ -1,6 +1,7 @@
 use crate::{
     contract::Contract,
     services::{Shared, run, shared},
+    wiretap::Wiretap,
 };
 use ::shared::{
     App, answer,
@@ -205,6 +206,20 @@ impl TestApp {
         };
         change(&mut changed.registrar);
         Box::leak(Box::new(changed))
+    }
+
+    /// The same application, with a wiretap on its way to the database. Whatever is made of it from now on has one too.
+    pub async fn overheard(&self) -> (&'static Self, Wiretap) {
+        let mut secret = self.shared.postgres.secret(&self.database);
+        let wiretap = Wiretap::on(&secret).await;
+        secret["host"] = json!("127.0.0.1");
+        secret["port"] = json!(wiretap.port());
+        self.shared
+            .aws
+            .put_secret(&self.database, &secret)
+            .await
+            .expect("a secret can be stored");
+        (self.with_registrar(|_| {}).await, wiretap)
     }
 
     /// Somebody with an account whose email is verified.
