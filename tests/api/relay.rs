@@ -1,9 +1,10 @@
+use axum::{Router, http::StatusCode};
 use deliver_invitations::{Report, handle};
 use serde_json::json;
 use shared::delivery::Courier;
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 use tests::{TestApp, story};
-use tokio::time::Instant;
+use tokio::{net::TcpListener, time::Instant};
 
 const NOBODY_LISTENS: &str = "http://127.0.0.1:9";
 const HOUR: Duration = Duration::from_hours(1);
@@ -206,5 +207,97 @@ fn what_is_revoked_accepted_or_expired_is_not_sent() {
             relay(app, TestApp::courier(app.shared, None)).await,
             Report::default()
         );
+    });
+}
+
+/// SES, in a mood: it answers every call with this error.
+async fn ses_that_says(status: u16, error: &'static str) -> String {
+    let answer = async move || {
+        let status = StatusCode::from_u16(status).expect("a status");
+        (
+            status,
+            [("x-amzn-errortype", error)],
+            r#"{"message": "no"}"#,
+        )
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    address
+}
+
+#[test]
+fn throttling_means_later_and_is_no_try() {
+    story(async |app| {
+        queued_athletes(app, 40, "throttled.relay.example").await;
+        let busy = ses_that_says(429, "TooManyRequestsException").await;
+        let report = relay(app, TestApp::courier(app.shared, Some(&busy))).await;
+        assert_eq!(
+            report,
+            Report {
+                throttled: 40,
+                ..Report::default()
+            }
+        );
+        assert!(app.ask::<bool>("SELECT bool_and(status = 'queued' AND attempts = 0 AND next_attempt_at > now() AND last_error IS NULL) FROM invitation").await);
+
+        app.time_passes(HOUR).await;
+        assert_eq!(
+            relay(app, TestApp::courier(app.shared, None)).await,
+            Report {
+                sent: 40,
+                ..Report::default()
+            }
+        );
+    });
+}
+
+#[test]
+fn a_throttled_relay_claims_no_more() {
+    story(async |app| {
+        queued_athletes(app, 250, "many.throttled.relay.example").await;
+        let busy = ses_that_says(429, "TooManyRequestsException").await;
+        let report = relay(app, TestApp::courier(app.shared, Some(&busy))).await;
+        assert_eq!(
+            report,
+            Report {
+                throttled: 100,
+                ..Report::default()
+            },
+            "what was claimed at once, and no more"
+        );
+    });
+}
+
+#[test]
+fn an_address_that_is_refused_has_failed_at_once() {
+    story(async |app| {
+        queued_athletes(app, 3, "refused.relay.example").await;
+        let picky = ses_that_says(400, "BadRequestException").await;
+        let report = relay(app, TestApp::courier(app.shared, Some(&picky))).await;
+        assert_eq!(
+            report,
+            Report {
+                refused: 3,
+                ..Report::default()
+            }
+        );
+        assert!(app.ask::<bool>("SELECT bool_and(status = 'failed' AND attempts = 1 AND last_error LIKE '%correct it%') FROM invitation").await);
+    });
+}
+
+#[test]
+fn no_more_are_sent_in_a_second_than_the_rate_allows() {
+    story(async |app| {
+        queued_athletes(app, 50, "rate.relay.example").await;
+        let mut slow = app.relay(TestApp::courier(app.shared, None)).await;
+        slow.send_rate = 5;
+        // It claims at once, and after a second; then the deadline is too near.
+        let report = handle(&slow, Instant::now() + Duration::from_millis(7_500))
+            .await
+            .expect("the database answers");
+        assert!((5..=10).contains(&report.sent), "{report:?}");
     });
 }

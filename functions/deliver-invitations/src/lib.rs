@@ -68,8 +68,11 @@ pub async fn handle(app: &App, deadline: Instant) -> Result<Report, QueryError> 
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut may_be_more = true;
-    while may_be_more && report.throttled == 0 && Instant::now() + LONGEST_DELIVERY < deadline {
+    while may_be_more && report.throttled == 0 {
         second.tick().await;
+        if Instant::now() + LONGEST_DELIVERY >= deadline {
+            break;
+        }
         let leased = claim(&app.db, app.send_rate).await?;
         may_be_more = leased.len() == usize::from(app.send_rate);
         let mut outcomes = stream::iter(leased)
