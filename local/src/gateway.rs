@@ -3,7 +3,7 @@
 //! A request passes the same stages as in an HTTP API with payload format 2.0: its route is looked up, its token checked, it
 //! becomes an event for the function, and what the function returns becomes the answer. Throttling and CORS are left out.
 //!
-//! What is not on AWS is under `/_local`: the issuer of tokens and the inbox.
+//! What is not on AWS is under `/_local`: the issuer of tokens, the inbox, and what stands in for the app.
 
 mod answer;
 mod authorizer;
@@ -70,6 +70,7 @@ impl Gateway {
             .route("/", get(local::index))
             .route("/_local/token", post(local::token))
             .route("/_local/inbox", get(local::inbox))
+            .route("/_local/join", get(local::join))
             .fallback(handle)
             .with_state(Arc::new(Shared {
                 routes: Routes::new(routes),

@@ -225,7 +225,7 @@ fn function_variables(aws: &Aws, secret: &str, base_url: &str) -> Vec<(&'static 
     let mut variables = aws.environment().to_vec();
     variables.extend([
         ("DATABASE_SECRET_ID", secret.to_owned()),
-        ("APP_URL", base_url.to_owned()),
+        ("APP_URL", format!("{base_url}/_local")),
         ("MAIL_FROM", format!("GymBrah <{SENDER}>")),
     ]);
     variables

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
@@ -31,6 +32,32 @@ struct Index<'a> {
 #[template(path = "inbox.html")]
 struct Inbox {
     messages: Vec<Message>,
+}
+
+/// Where the link of an invitation leads.
+#[derive(Template)]
+#[template(path = "join.html")]
+struct Join<'a> {
+    issuer: &'a str,
+    api: &'a str,
+    code: String,
+}
+
+/// What the link carries.
+#[derive(Deserialize)]
+pub(super) struct Invited {
+    #[serde(default)]
+    code: String,
+}
+
+/// `GET /_local/join`
+pub(super) async fn join(
+    State(shared): State<Arc<Shared>>,
+    Query(Invited { code }): Query<Invited>,
+) -> Response {
+    let issuer = shared.issuer.url.as_str();
+    let api = issuer.trim_end_matches("/_local");
+    page(&Join { issuer, api, code })
 }
 
 /// `GET /`
