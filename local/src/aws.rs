@@ -3,12 +3,14 @@
 mod outbox;
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use serde_json::Value;
 
+use outbox::Order;
 pub use outbox::{Channel, Message};
 
 use crate::child::{Child, Stop, guarded};
@@ -31,6 +33,7 @@ const SECRET_KEY: &str = "local";
 pub struct Aws {
     server: Child,
     port: u16,
+    order: Mutex<Order>,
 }
 
 impl Aws {
@@ -52,7 +55,11 @@ impl Aws {
             .ready(Duration::from_secs(30), || port::answers(port))
             .await?;
 
-        let aws = Self { server, port };
+        let aws = Self {
+            server,
+            port,
+            order: Mutex::default(),
+        };
         aws.ses()
             .create_email_identity()
             .email_identity(SENDER)
@@ -101,9 +108,12 @@ impl Aws {
         .with_context(|| format!("can't store the secret {name} in moto"))
     }
 
-    /// Everything that was sent so far, mail and text messages, the newest first.
+    /// Everything that was sent so far, mail and text messages, the newest first. What came by both ways since the last look
+    /// has no common order: whoever cares looks often.
     pub async fn outbox(&self) -> Result<Vec<Message>> {
-        outbox::read(&self.endpoint()).await
+        let sent = outbox::read(&self.endpoint()).await?;
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        outbox::messages(sent, &mut order)
     }
 
     /// Stops the server.

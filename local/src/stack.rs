@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
@@ -31,7 +32,7 @@ pub struct Options {
     pub preferred_lambda_port: Option<u16>,
     /// How the functions are run.
     pub instances: Instances,
-    /// Whether functions are invoked at their schedules too.
+    /// Whether things happen by themselves: functions at their schedules, a look into the inbox.
     pub schedules: bool,
     /// Whether the database has the data of [`large`] in it too.
     pub large: bool,
@@ -61,7 +62,7 @@ pub struct Stack {
     issuer: Arc<Issuer>,
     lambda: Arc<Lambda>,
     gateway: Gateway,
-    _schedules: JoinSet<()>,
+    _background: JoinSet<()>,
 }
 
 impl Stack {
@@ -126,7 +127,10 @@ impl Stack {
         } else {
             &[]
         };
-        let schedules = schedule::start(at_schedules, &lambda);
+        let mut background = schedule::start(at_schedules, &lambda);
+        if options.schedules {
+            background.spawn(look_into_the_inbox(Arc::clone(&services)));
+        }
         let gateway = Gateway::start(
             listener,
             template.routes,
@@ -142,7 +146,7 @@ impl Stack {
             issuer,
             lambda,
             gateway,
-            _schedules: schedules,
+            _background: background,
         })
     }
 
@@ -195,6 +199,16 @@ impl Stack {
             self.services.stop().await?;
         }
         Ok(())
+    }
+}
+
+/// Looks often enough for the inbox to know in which order messages came.
+async fn look_into_the_inbox(services: Arc<Services>) {
+    let mut times = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        times.tick().await;
+        // Whoever opens the inbox is told why it can't be read.
+        let _ = services.aws.outbox().await;
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Message {
 
 /// What of moto's `/moto-api/data.json` is used here.
 #[derive(Deserialize)]
-struct Sent {
+pub(super) struct Sent {
     #[serde(default)]
     ses: Ses,
     #[serde(default)]
@@ -73,23 +73,40 @@ struct TextMessage {
     message: String,
 }
 
-/// Reads everything sent through the moto server at `endpoint`: mails, then text messages, the newest of each first.
-///
-/// moto notes no times, and keeps the two apart, so that their common order is not known.
-pub(super) async fn read(endpoint: &str) -> Result<Vec<Message>> {
-    let sent: Sent = reqwest::get(format!("{endpoint}/moto-api/data.json"))
+/// In which order messages were sent, as far as it was seen: moto notes no times, and keeps mails and text messages apart.
+#[derive(Debug, Default)]
+pub(super) struct Order(Vec<Channel>);
+
+impl Order {
+    /// Notes what is there that was not there before. Between two looks mails count as sent before text messages.
+    fn note(&mut self, sent: &Sent) {
+        for (channel, number) in [
+            (Channel::Email, sent.ses.raw_messages.len()),
+            (Channel::Sms, sent.sns.text_messages.len()),
+        ] {
+            let known = self.0.iter().filter(|one| **one == channel).count();
+            let new = number.saturating_sub(known);
+            self.0.extend(std::iter::repeat_n(channel, new));
+        }
+    }
+}
+
+/// Reads everything sent through the moto server at `endpoint`.
+pub(super) async fn read(endpoint: &str) -> Result<Sent> {
+    reqwest::get(format!("{endpoint}/moto-api/data.json"))
         .await
         .and_then(reqwest::Response::error_for_status)
         .context("moto does not tell what was sent")?
         .json()
         .await
-        .context("moto tells what was sent in a form that is not known here")?;
-    messages(sent)
+        .context("moto tells what was sent in a form that is not known here")
 }
 
-fn messages(sent: Sent) -> Result<Vec<Message>> {
-    let mails = sent.ses.raw_messages.iter().rev().map(mail);
-    let texts = sent.sns.text_messages.into_iter().rev().map(|sms| {
+/// The messages, the newest first.
+pub(super) fn messages(sent: Sent, order: &mut Order) -> Result<Vec<Message>> {
+    order.note(&sent);
+    let mut mails = sent.ses.raw_messages.iter().rev().map(mail);
+    let mut texts = sent.sns.text_messages.into_iter().rev().map(|sms| {
         Ok(Message {
             channel: Channel::Sms,
             to: sms.phone_number,
@@ -98,7 +115,13 @@ fn messages(sent: Sent) -> Result<Vec<Message>> {
             html: None,
         })
     });
-    mails.chain(texts).collect()
+    let newest_first = order.0.iter().rev();
+    newest_first
+        .filter_map(|channel| match channel {
+            Channel::Email => mails.next(),
+            Channel::Sms => texts.next(),
+        })
+        .collect()
 }
 
 fn mail(raw: &RawMessage) -> Result<Message> {
@@ -133,7 +156,7 @@ mod tests {
         --b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>Codice</p>\r\n--b--\r\n";
 
     fn sent(json: serde_json::Value) -> Vec<Message> {
-        messages(serde_json::from_value(json).unwrap()).unwrap()
+        messages(serde_json::from_value(json).unwrap(), &mut Order::default()).unwrap()
     }
 
     #[test]
@@ -152,18 +175,41 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_comes_first_and_a_text_message_has_no_subject() {
+    fn the_newest_comes_first_by_whichever_way_it_went() {
         let raw = |to: &str| serde_json::json!({"raw_data": "Subject: s\r\n\r\nhello", "destinations": [to]});
-        let messages = sent(serde_json::json!({
-            "ses": {"RawMessage": [raw("old@example.com"), raw("new@example.com")]},
-            "sns": {"SMS": [{"phone_number": "+391", "message": "hi", "message_id": "1"}]},
-        }));
-        let receivers: Vec<_> = messages.iter().map(|message| message.to.as_str()).collect();
-        assert_eq!(receivers, ["new@example.com", "old@example.com", "+391"]);
-        assert_eq!(messages[0].html, None);
-        assert_eq!(messages[2].subject, None);
+        let sms =
+            |to: &str| serde_json::json!({"phone_number": to, "message": "hi", "message_id": "1"});
+        let mut order = Order::default();
+        let mut look = |mails: &[&str], texts: &[&str]| -> Vec<String> {
+            let mails: Vec<_> = mails.iter().map(|to| raw(to)).collect();
+            let texts: Vec<_> = texts.iter().map(|to| sms(to)).collect();
+            let sent = serde_json::json!({"ses": {"RawMessage": mails}, "sns": {"SMS": texts}});
+            let messages = messages(serde_json::from_value(sent).unwrap(), &mut order).unwrap();
+            messages.into_iter().map(|message| message.to).collect()
+        };
+        assert_eq!(look(&[], &["+391"]), ["+391"]);
         assert_eq!(
-            serde_json::to_value(&messages[2]).unwrap()["channel"],
+            look(&["a@x.example", "b@x.example"], &["+391"]),
+            ["b@x.example", "a@x.example", "+391"]
+        );
+        let both = look(
+            &["a@x.example", "b@x.example", "c@x.example"],
+            &["+391", "+392"],
+        );
+        assert_eq!(
+            both,
+            ["+392", "c@x.example", "b@x.example", "a@x.example", "+391"]
+        );
+    }
+
+    #[test]
+    fn a_text_message_has_no_subject() {
+        let messages = sent(
+            serde_json::json!({"sns": {"SMS": [{"phone_number": "+391", "message": "hi", "message_id": "1"}]}}),
+        );
+        assert_eq!((&messages[0].subject, &messages[0].html), (&None, &None));
+        assert_eq!(
+            serde_json::to_value(&messages[0]).unwrap()["channel"],
             "sms"
         );
     }
