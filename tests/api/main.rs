@@ -15,6 +15,7 @@ mod relay;
 mod renewals;
 mod signup;
 mod tenancy;
+mod tls;
 mod tracking;
 mod waitlist;
 mod workouts;
