@@ -1,6 +1,11 @@
 use serde_json::json;
-use shared::db::{Db, DbConfig};
+use shared::{
+    db::{BUDGET, Db, DbConfig},
+    problem::{Kind, Problem},
+};
+use std::net::Ipv4Addr;
 use tests::story;
+use tokio::{net::TcpListener, time::timeout};
 
 #[test]
 fn a_connection_that_died_between_two_requests_goes_unnoticed() {
@@ -51,7 +56,7 @@ fn without_a_database_the_answer_is_503_in_time() {
             .await
             .expect("the configuration has no faults");
         let error = db.query("SELECT 1", &[]).await.expect_err("no database");
-        let answer = shared::problem::Problem::from(error).answer("a-request");
+        let answer = Problem::from(error).answer("a-request");
         assert_eq!(answer.status(), 503);
         assert!(answer.headers().contains_key("retry-after"));
         assert!(
@@ -59,5 +64,72 @@ fn without_a_database_the_answer_is_503_in_time() {
             "{}",
             answer.json()
         );
+    });
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up_in_time() {
+    story(async |app| {
+        // The system takes the connection; nobody ever reads from it.
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free port");
+        let mut secret = app.shared.postgres.secret(&app.database);
+        secret["port"] = json!(silent.local_addr().expect("an address").port());
+        let secret_id = format!("{}-silent", app.database);
+        app.shared
+            .aws
+            .put_secret(&secret_id, &secret)
+            .await
+            .expect("a secret can be stored");
+        let config = DbConfig {
+            secret_id,
+            ca_file: None,
+            connections: 1,
+        };
+
+        let asked = async {
+            let db = Db::open(config, &app.shared.sdk_config(None))
+                .await
+                .expect("the configuration has no faults");
+            db.query("SELECT 1", &[]).await.expect_err("nobody answers")
+        };
+        let error = timeout(10 * BUDGET, asked)
+            .await
+            .expect("it is given up long before");
+        assert_eq!(Problem::from(error).kind(), Kind::Unavailable);
+    });
+}
+
+#[test]
+fn a_statement_that_takes_too_long_is_given_up_and_the_next_one_served() {
+    story(async |app| {
+        let asked = app.app.db.query("SELECT pg_sleep(60)", &[]);
+        let error = timeout(10 * BUDGET, asked)
+            .await
+            .expect("it is given up long before")
+            .expect_err("it takes too long");
+        assert_eq!(Problem::from(error).kind(), Kind::Unavailable);
+        assert_eq!(app.ask::<i32>("SELECT 1").await, 1);
+    });
+}
+
+#[test]
+fn without_secrets_manager_a_cold_function_says_503() {
+    story(async |app| {
+        let nobody_listens_here = app.shared.sdk_config(Some("http://127.0.0.1:9"));
+        let config = DbConfig {
+            secret_id: app.database.clone(),
+            ca_file: None,
+            connections: 1,
+        };
+        let cold = Db::open(config, &nobody_listens_here)
+            .await
+            .expect("the configuration has no faults");
+        let error = cold
+            .query("SELECT 1", &[])
+            .await
+            .expect_err("there is no secret");
+        assert_eq!(Problem::from(error).kind(), Kind::Unavailable);
     });
 }
