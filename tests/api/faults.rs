@@ -39,22 +39,7 @@ fn without_a_database_the_answer_is_503_in_time() {
     story(async |app| {
         let mut secret = app.shared.postgres.secret(&app.database);
         secret["port"] = json!(9);
-        let secret_id = format!("{}-nobody-listens", app.database);
-        app.shared
-            .aws
-            .put_secret(&secret_id, &secret)
-            .await
-            .expect("a secret can be stored");
-        let config = DbConfig {
-            secret_id,
-            ca_file: None,
-            connections: 1,
-        };
-        let aws = app.shared.sdk_config(None);
-
-        let db = Db::open(config, &aws)
-            .await
-            .expect("the configuration has no faults");
+        let db = app.db_by(&secret, None).await;
         let error = db.query("SELECT 1", &[]).await.expect_err("no database");
         let answer = Problem::from(error).answer("a-request");
         assert_eq!(answer.status(), 503);
@@ -76,22 +61,8 @@ fn a_server_that_never_answers_is_given_up_in_time() {
             .expect("a free port");
         let mut secret = app.shared.postgres.secret(&app.database);
         secret["port"] = json!(silent.local_addr().expect("an address").port());
-        let secret_id = format!("{}-silent", app.database);
-        app.shared
-            .aws
-            .put_secret(&secret_id, &secret)
-            .await
-            .expect("a secret can be stored");
-        let config = DbConfig {
-            secret_id,
-            ca_file: None,
-            connections: 1,
-        };
-
         let asked = async {
-            let db = Db::open(config, &app.shared.sdk_config(None))
-                .await
-                .expect("the configuration has no faults");
+            let db = app.db_by(&secret, None).await;
             db.query("SELECT 1", &[]).await.expect_err("nobody answers")
         };
         let error = timeout(10 * BUDGET, asked)

@@ -1,6 +1,6 @@
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
-use shared::db::{Db, DbConfig, QueryError};
+use shared::db::QueryError;
 use std::{net::Ipv4Addr, sync::Arc};
 use tests::{TestApp, story};
 use tokio::{
@@ -74,21 +74,7 @@ async fn asks(app: &TestApp, port: u16, ca_file: Option<String>) -> Result<(), Q
     members.remove("sslmode");
     members.insert("host".to_owned(), json!("localhost"));
     members.insert("port".to_owned(), json!(port));
-    let secret_id = format!("{}-tls-{port}", app.database);
-    app.shared
-        .aws
-        .put_secret(&secret_id, &secret)
-        .await
-        .expect("a secret can be stored");
-
-    let config = DbConfig {
-        secret_id,
-        ca_file,
-        connections: 1,
-    };
-    let db = Db::open(config, &app.shared.sdk_config(None))
-        .await
-        .expect("the configuration has no faults");
+    let db = app.db_by(&secret, ca_file).await;
     db.query("SELECT 1", &[]).await.map(drop)
 }
 

@@ -147,6 +147,24 @@ impl TestApp {
             .expect("the configuration has no faults")
     }
 
+    /// This test's database, as another secret has it; with one connection.
+    pub async fn db_by(&self, secret: &Value, ca_file: Option<String>) -> Db {
+        let secret_id = Uuid::now_v7().to_string();
+        self.shared
+            .aws
+            .put_secret(&secret_id, secret)
+            .await
+            .expect("a secret can be stored");
+        let config = DbConfig {
+            secret_id,
+            ca_file,
+            connections: 1,
+        };
+        Db::open(config, &self.shared.sdk_config(None))
+            .await
+            .expect("the configuration has no faults")
+    }
+
     /// A courier that finds SES and SNS in the emulation, or at another endpoint.
     #[must_use]
     pub fn courier(shared: &Shared, endpoint: Option<&str>) -> Courier {
