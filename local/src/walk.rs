@@ -6,7 +6,7 @@ mod client;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use client::{Client, User, get, post, post_csv};
+use client::{Client, User, get, patch, post, post_csv};
 
 /// A gym and who owns it.
 struct Gym {
@@ -22,7 +22,8 @@ pub async fn walk(base_url: &str) -> Result<()> {
     let bruno = join_by_email(&mut client, &gym).await?;
     let carla = join_by_code(&mut client, &gym).await?;
     import_spreadsheet(&mut client, &gym).await?;
-    assign_workout(&mut client, &gym, &[bruno, carla]).await?;
+    let workout = assign_workout(&mut client, &gym, &[bruno, carla]).await?;
+    follow_workout(&mut client, &workout).await?;
     join_waitlist(&mut client).await
 }
 
@@ -123,7 +124,8 @@ async fn import_spreadsheet(client: &mut Client, gym: &Gym) -> Result<()> {
     )
 }
 
-async fn assign_workout(client: &mut Client, gym: &Gym, athletes: &[String]) -> Result<()> {
+/// Gives the workout's id.
+async fn assign_workout(client: &mut Client, gym: &Gym, athletes: &[String]) -> Result<String> {
     client.step("Olivia writes a workout.");
     let workout = client
         .send(
@@ -132,7 +134,8 @@ async fn assign_workout(client: &mut Client, gym: &Gym, athletes: &[String]) -> 
                 .expect(201),
         )
         .await?;
-    let assignments = format!("/workouts/{}/assignments", text(&workout, "/id")?);
+    let id = text(&workout, "/id")?;
+    let assignments = format!("/workouts/{id}/assignments");
 
     client.step("She assigns it to both.");
     let both = json!({"business_id": gym.id, "athlete_ids": athletes});
@@ -147,6 +150,22 @@ async fn assign_workout(client: &mut Client, gym: &Gym, athletes: &[String]) -> 
     client.check(
         "both are there",
         has_length(&followers["items"], athletes.len()),
+    )?;
+    Ok(id)
+}
+
+async fn follow_workout(client: &mut Client, workout: &str) -> Result<()> {
+    client.step("Bruno finds it among his workouts, and does it.");
+    let bruno = client.sign_in("bruno@example.com", "Bruno Conti").await?;
+    let mine = client.send(get("/me/workouts").by(&bruno)).await?;
+    client.check("it is there", mine["items"][0]["workout_id"] == workout)?;
+    let done = json!({"selected": true, "completed": true});
+    let changed = client
+        .send(patch(&format!("/me/workouts/{workout}"), done).by(&bruno))
+        .await?;
+    client.check(
+        "it is completed",
+        changed["items"][0]["completed_at"].is_string(),
     )
 }
 

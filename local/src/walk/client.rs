@@ -75,6 +75,14 @@ pub(super) fn post(path: &str, body: Value) -> Call {
     }
 }
 
+/// A `PATCH` that is answered with 200.
+pub(super) fn patch(path: &str, body: Value) -> Call {
+    Call {
+        method: Method::PATCH,
+        ..post(path, body)
+    }
+}
+
 /// A `POST` of a table that is answered with 200.
 pub(super) fn post_csv(path: &str, table: &'static str) -> Call {
     Call {
