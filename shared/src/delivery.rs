@@ -21,25 +21,6 @@ pub struct Leased {
     pub invitation: Invitation,
 }
 
-impl From<&Row> for Leased {
-    fn from(row: &Row) -> Self {
-        Self {
-            id: row.get("invitation_id"),
-            attempt: row.get("attempts"),
-            channel: row.get("channel"),
-            invitation: Invitation {
-                to: row.get("recipient"),
-                business: row.get("business_name"),
-                reply_to: row.get("owner_email"),
-                full_name: row.get("full_name"),
-                locale: row.get("locale"),
-                athlete_code: row.get("athlete_code"),
-                expires_at: row.get("expires_at"),
-            },
-        }
-    }
-}
-
 /// What came of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

@@ -126,16 +126,16 @@ where
         }
         Err(error) => Err(not_an_http_event(&error)),
     };
-    let answer = match &result {
-        Ok(answer) => answer.clone(),
-        Err(problem) => problem.answer(&request_id),
+    let (answer, problem) = match result {
+        Ok(answer) => (answer, None),
+        Err(problem) => (problem.answer(&request_id), Some(problem)),
     };
     log(
         &request_id,
         &route_key,
         started.elapsed(),
         answer.status(),
-        result.as_ref().err(),
+        problem.as_ref(),
     );
     answer
 }

@@ -8,8 +8,9 @@ pub use app::App;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use shared::{
-    db::{Db, QueryError, Type},
+    db::{Db, QueryError, Row, Type},
     delivery::{Leased, Outcome},
+    invitation::Invitation,
 };
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -46,6 +47,23 @@ const CLAIM_DUE: &str = r#"-- claim_due
     JOIN athlete ON athlete.id = claimed.athlete_id
     JOIN business ON business.id = athlete.invited_by
     JOIN "user" AS owner ON owner.id = business.user_id"#;
+
+fn leased(row: &Row) -> Leased {
+    Leased {
+        id: row.get("invitation_id"),
+        attempt: row.get("attempts"),
+        channel: row.get("channel"),
+        invitation: Invitation {
+            to: row.get("recipient"),
+            business: row.get("business_name"),
+            reply_to: row.get("owner_email"),
+            full_name: row.get("full_name"),
+            locale: row.get("locale"),
+            athlete_code: row.get("athlete_code"),
+            expires_at: row.get("expires_at"),
+        },
+    }
+}
 
 /// What one run has done.
 #[derive(Debug, Default, Serialize, PartialEq, Eq)]
@@ -95,7 +113,7 @@ async fn claim(db: &Db, number: u16) -> Result<Vec<Leased>, QueryError> {
     let rows = db
         .query(CLAIM_DUE, &[(&i64::from(number), Type::INT8)])
         .await?;
-    Ok(rows.iter().map(Leased::from).collect())
+    Ok(rows.iter().map(leased).collect())
 }
 
 /// The outcome, if it could be recorded.
