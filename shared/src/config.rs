@@ -28,6 +28,14 @@ pub fn concurrency() -> usize {
     std::cmp::max(1, concurrency)
 }
 
+/// What this function is called in its AWS account.
+#[must_use]
+pub fn function_name() -> String {
+    variables()
+        .optional("AWS_LAMBDA_FUNCTION_NAME")
+        .unwrap_or_default()
+}
+
 impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
     /// The variables that `read` finds; an empty one counts as not set, because a template can't leave one out.
     pub fn new(read: Read) -> Self {

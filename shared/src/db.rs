@@ -13,8 +13,11 @@ use deadpool_postgres::{
     Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
 };
 use login::Login;
-use std::{error::Error, fmt, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout_at};
+use std::{cell::Cell, error::Error, fmt, sync::Arc, time::Duration};
+use tokio::{
+    task_local,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_postgres::{Client, error::SqlState};
 pub use tokio_postgres::{
     Row,
@@ -101,7 +104,8 @@ impl Db {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, QueryError> {
-        let deadline = Instant::now() + BUDGET;
+        let asked = Asked(Instant::now());
+        let deadline = asked.0 + BUDGET;
         let mut tries = 0;
         loop {
             let connection = self.connection(deadline).await?;
@@ -186,6 +190,26 @@ impl Db {
             }
             Err(error) => Err(QueryError::Unavailable(error.into())),
         }
+    }
+}
+
+task_local! {
+    static TIME: Cell<Duration>;
+}
+
+/// What `work` comes to, and for how long it waited for the database: for connections, statements and repeats, added up.
+pub(crate) fn timed<T>(work: impl Future<Output = T>) -> impl Future<Output = (T, Duration)> {
+    let timed = async { (work.await, TIME.with(Cell::get)) };
+    TIME.scope(Cell::default(), timed)
+}
+
+/// When the database was asked something. Its end, however it comes, adds to the time of whoever is [`timed`].
+struct Asked(Instant);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        // Nobody is timed while a function starts.
+        let _ = TIME.try_with(|time| time.set(time.get() + self.0.elapsed()));
     }
 }
 

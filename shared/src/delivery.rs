@@ -4,6 +4,7 @@ use crate::{
     db::{Db, Parameter, QueryError, Row, Type},
     invitation::{Invitation, SendError},
     mail::{MailConfig, Mailer},
+    metrics,
     sms::Texter,
 };
 use aws_config::SdkConfig;
@@ -105,6 +106,12 @@ impl Courier {
             (&message_id, Type::TEXT),
             (&last_error, Type::TEXT),
         ];
-        Ok((outcome, db.query_opt(RECORD_ATTEMPT, &parameters).await?))
+        let recorded = db.query_opt(RECORD_ATTEMPT, &parameters).await?;
+        let status: Option<&str> = recorded.as_ref().map(|row| row.get("status"));
+        if let Some(status) = status {
+            let is_put_off = status == "queued";
+            metrics::invitations(if is_put_off { "retried" } else { status }, 1);
+        }
+        Ok((outcome, recorded))
     }
 }

@@ -1,6 +1,8 @@
 use crate::{
-    config::Faults,
+    config::{Faults, concurrency, function_name},
+    db,
     http::{Answer, Request, route},
+    log::{self, Took},
     problem::{Kind, Problem},
 };
 use futures::FutureExt;
@@ -11,20 +13,10 @@ use lambda_http::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
-use std::{
-    fmt,
-    panic::AssertUnwindSafe,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{fmt, panic::AssertUnwindSafe, time::Duration};
 use tokio::{
     runtime,
     time::{Instant, timeout_at},
-};
-use tracing_subscriber::{
-    filter::{LevelFilter, Targets},
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
 };
 
 /// Kept back from a function's time-out, to answer in.
@@ -92,8 +84,8 @@ where
     Handled: Future<Output = Result<Answered, Error>> + Send + 'static,
     Answered: Serialize + Send + 'static,
 {
-    log_as_json();
-    runtime(crate::config::concurrency())?.block_on(async move {
+    log::start(function_name());
+    runtime(concurrency())?.block_on(async move {
         let app: &'static App = Box::leak(Box::new(app().await?));
         run_concurrent(service_fn(move |event| handle(app, event))).await
     })
@@ -111,6 +103,7 @@ where
     let started = Instant::now();
     let mut route_key = String::new();
     let mut request_id = context.request_id.clone();
+    let mut database = Duration::ZERO;
 
     let result = match serde_json::from_str::<Request>(payload.get()) {
         Ok(request) => {
@@ -118,7 +111,9 @@ where
             if let Some(id) = &request.request_context.request_id {
                 request_id.clone_from(id);
             }
-            match watch(handle(request), deadline(&context)).await {
+            let watched;
+            (watched, database) = db::timed(watch(handle(request), deadline(&context))).await;
+            match watched {
                 Ok(result) => result,
                 Err(mishap @ Mishap::Panic) => Err(Problem::internal(mishap)),
                 Err(mishap @ Mishap::TimeOut) => Err(Problem::unavailable(mishap)),
@@ -130,10 +125,14 @@ where
         Ok(answer) => (answer, None),
         Err(problem) => (problem.answer(&request_id), Some(problem)),
     };
-    log(
+    let took = Took {
+        all: started.elapsed(),
+        database,
+    };
+    log::request(
         &request_id,
         &route_key,
-        started.elapsed(),
+        &took,
         answer.status(),
         problem.as_ref(),
     );
@@ -161,12 +160,17 @@ where
     let LambdaEvent { payload, context } = event;
     let started = Instant::now();
     let deadline = deadline(&context);
-    let result = match watch(handle(payload, deadline), deadline).await {
+    let (watched, database) = db::timed(watch(handle(payload, deadline), deadline)).await;
+    let result = match watched {
         Ok(Ok(report)) => serde_json::to_value(report).map_err(Error::from),
         Ok(Err(failure)) => Err(failure.into()),
         Err(mishap) => Err(mishap.into()),
     };
-    log_event(&context.request_id, started.elapsed(), &result);
+    let took = Took {
+        all: started.elapsed(),
+        database,
+    };
+    log::event(&context.request_id, &took, &result);
     result
 }
 
@@ -214,73 +218,6 @@ fn time_left(deadline_ms: u64) -> Duration {
         .unwrap_or_default();
     let time_left = Duration::from_millis(deadline_ms).checked_sub(now);
     time_left.unwrap_or(GATEWAY_TIMEOUT)
-}
-
-/// One line for each request, and never who or what it was about.
-fn log(request_id: &str, route: &str, duration: Duration, status: u16, problem: Option<&Problem>) {
-    let cold_start = is_cold_start();
-    let duration_ms = duration.as_secs_f64() * 1_000.0;
-    let slug = problem.map(|problem| problem.kind().slug());
-    let cause = problem.and_then(Problem::cause);
-    if status >= 500 {
-        tracing::error!(
-            request_id,
-            route,
-            status,
-            problem = slug,
-            cause,
-            duration_ms,
-            cold_start,
-            "request"
-        );
-    } else {
-        tracing::info!(
-            request_id,
-            route,
-            status,
-            problem = slug,
-            cause,
-            duration_ms,
-            cold_start,
-            "request"
-        );
-    }
-}
-
-/// One line for each event that is no request.
-fn log_event(request_id: &str, duration: Duration, result: &Result<Value, Error>) {
-    let cold_start = is_cold_start();
-    let duration_ms = duration.as_secs_f64() * 1_000.0;
-    match result {
-        Ok(report) => {
-            tracing::info!(request_id, %report, duration_ms, cold_start, "event");
-        }
-        Err(failure) => {
-            tracing::error!(request_id, cause = %failure, duration_ms, cold_start, "event");
-        }
-    }
-}
-
-/// Whether this is the first thing that the environment does.
-fn is_cold_start() -> bool {
-    static WARM: AtomicBool = AtomicBool::new(false);
-    !WARM.swap(true, Ordering::Relaxed)
-}
-
-/// JSON lines on standard output, which is where Lambda takes a log from.
-pub(crate) fn log_as_json() {
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
-        .finish();
-    let filter = Targets::new()
-        .with_default(LevelFilter::INFO)
-        // It would tell every failure a second time, with all that its `Debug` shows.
-        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
-    // Only a test process has a subscriber already, and then that one stays.
-    let _ = subscriber.with(filter).try_init();
 }
 
 /// One thread serves one request at a time best: a hand-over between threads costs more than it gains. Only an

@@ -5,6 +5,7 @@ mod contract;
 mod faults;
 mod import;
 mod invitations;
+mod logs;
 mod mail_events;
 mod migrations;
 mod model;

@@ -399,16 +399,22 @@ fn of_a_hundred_guesses_at_once_five_are_looked_at() {
     story(async |app| {
         let guesser = app.person("guesser@example.org");
         let codes: Vec<_> = (0..100).map(|_| json!(AthleteCode::draw())).collect();
-        let answers = join_all(codes.iter().map(|code| guesser.links(Some(code)))).await;
-        let with = |problem: &str| {
-            answers
-                .iter()
-                .filter(|answer| answer.problem() == problem)
-                .count()
+        // On a slow machine some don't get their turn in time; they are told to come back.
+        let guess = async |code| loop {
+            let answer = guesser.links(Some(code)).await;
+            if answer.status != 503 {
+                return answer;
+            }
         };
-        assert_eq!(
-            (with("invalid-athlete-code"), with("too-many-attempts")),
-            (5, 95)
-        );
+        let answers = join_all(codes.iter().map(guess)).await;
+        let with = |problem: &str| {
+            let answers = answers.iter();
+            answers.filter(|answer| answer.problem() == problem).count()
+        };
+        let (looked_at, locked) = (with("invalid-athlete-code"), with("too-many-attempts"));
+        assert_eq!(looked_at + locked, 100);
+        assert!((1..=5).contains(&looked_at), "{looked_at} are looked at");
+        let failures = "SELECT failures FROM athlete_code_attempt";
+        assert_eq!(app.ask::<i32>(failures).await, 5);
     });
 }

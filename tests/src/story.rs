@@ -1,5 +1,6 @@
 use crate::{
     contract::Contract,
+    log::overhear,
     services::{Shared, run, shared},
     wiretap::Wiretap,
 };
@@ -7,6 +8,7 @@ use ::shared::{
     App, answer,
     db::{Db, DbConfig},
     delivery::Courier,
+    http,
     mail::MailConfig,
     types::AthleteCode,
 };
@@ -296,13 +298,29 @@ impl TestApp {
         answer
     }
 
-    /// Hands a function an event, as Lambda does.
+    /// Hands a function an event, as Lambda does, and holds what it logs to saying nothing of what was said.
     pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
         let payload = RawValue::from_string(event.to_string()).expect("JSON");
         let mut context = Context::default();
         context.deadline = u64::MAX;
-        let event = LambdaEvent::new(payload, context);
-        let answer = match function {
+        let (answer, log) =
+            overhear(self.answer(function, LambdaEvent::new(payload, context))).await;
+        let answer = Answer {
+            status: answer.status(),
+            content_type: answer.content_type().to_owned(),
+            body: answer.json(),
+            retry_after: answer
+                .headers()
+                .get("retry-after")
+                .and_then(|wait| wait.to_str().ok()?.parse().ok()),
+        };
+        assert_eq!(log.request()["status"], answer.status);
+        log.keeps_to_itself(event, &answer.body);
+        answer
+    }
+
+    async fn answer(&self, function: &str, event: LambdaEvent<Box<RawValue>>) -> http::Answer {
+        match function {
             "assign-workout" => {
                 answer(event, |request| {
                     Box::pin(assign_workout::handle(&self.app, request))
@@ -334,15 +352,6 @@ impl TestApp {
                 .await
             }
             other => panic!("these tests do not know {other}"),
-        };
-        Answer {
-            status: answer.status(),
-            content_type: answer.content_type().to_owned(),
-            body: answer.json(),
-            retry_after: answer
-                .headers()
-                .get("retry-after")
-                .and_then(|wait| wait.to_str().ok()?.parse().ok()),
         }
     }
 

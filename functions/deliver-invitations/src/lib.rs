@@ -11,6 +11,7 @@ use shared::{
     db::{Db, QueryError, Row, Type},
     delivery::{Leased, Outcome},
     invitation::Invitation,
+    metrics,
 };
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -48,6 +49,11 @@ const CLAIM_DUE: &str = r#"-- claim_due
     JOIN business ON business.id = athlete.invited_by
     JOIN "user" AS owner ON owner.id = business.user_id"#;
 
+/// For how many seconds the invitation that is due longest has been due; none where nothing is.
+const OVERDUE: &str = "-- overdue
+    SELECT extract(epoch FROM now() - min(next_attempt_at))::float8 AS seconds
+    FROM invitation WHERE status = 'queued' AND next_attempt_at <= now() AND expires_at > now()";
+
 fn leased(row: &Row) -> Leased {
     Leased {
         id: row.get("invitation_id"),
@@ -82,6 +88,7 @@ pub struct Report {
 
 /// Sends what is due, until nothing is, the provider wants fewer, or the deadline is near.
 pub async fn handle(app: &App, deadline: Instant) -> Result<Report, QueryError> {
+    metrics::oldest_queued_invitation(overdue(&app.db).await?);
     let mut report = Report::default();
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -107,6 +114,13 @@ pub async fn handle(app: &App, deadline: Instant) -> Result<Report, QueryError> 
         }
     }
     Ok(report)
+}
+
+/// How far behind the relays are: a minute at most while all is well.
+async fn overdue(db: &Db) -> Result<Duration, QueryError> {
+    let row = db.query_one(OVERDUE, &[]).await?;
+    let seconds: Option<f64> = row.get("seconds");
+    Ok(Duration::from_secs_f64(seconds.unwrap_or_default()))
 }
 
 async fn claim(db: &Db, number: u16) -> Result<Vec<Leased>, QueryError> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use shared::{
     App,
     db::{QueryError, Row, Type},
+    metrics,
 };
 
 /// A status follows only on those that know less, so that late and repeated events change nothing. What is accepted, revoked
@@ -16,14 +17,14 @@ use shared::{
 ///
 /// $1 the mail, $2 the status, $3 those it follows on, $4 words for the gym's owner.
 ///
-/// No row: no invitation went out as this mail.
+/// No row: no invitation went out as this mail. Otherwise `recorded` is the new status, if it is one.
 const RECORD_FATE: &str = "-- record_fate
     WITH recorded AS (
         UPDATE invitation SET status = $2, last_error = $4
         WHERE provider_message_id = $1 AND status = ANY ($3)
-        RETURNING id
+        RETURNING status
     )
-    SELECT EXISTS (SELECT FROM recorded) AS recorded
+    SELECT (SELECT status FROM recorded LIMIT 1) AS recorded
     FROM invitation WHERE provider_message_id = $1
     LIMIT 1";
 
@@ -32,20 +33,20 @@ const RECORD_FATE: &str = "-- record_fate
 ///
 /// $1 the mail, $2 words while there are tries left, $3 words once there are none.
 ///
-/// No row: no invitation went out as this mail.
+/// No row: no invitation went out as this mail. Otherwise `recorded` is the new status, if it is one.
 const SEND_AGAIN: &str = "-- send_again
     WITH queued AS (
         UPDATE invitation
         SET status = 'queued', next_attempt_at = now() + retry_delay(attempts), provider_message_id = NULL, sent_at = NULL,
             last_error = $2
         WHERE provider_message_id = $1 AND status IN ('sent', 'delivered') AND attempts < 8 AND expires_at > now()
-        RETURNING id
+        RETURNING status
     ), bounced AS (
         UPDATE invitation SET status = 'bounced', last_error = $3
         WHERE provider_message_id = $1 AND status IN ('sent', 'delivered') AND (attempts >= 8 OR expires_at <= now())
-        RETURNING id
+        RETURNING status
     )
-    SELECT EXISTS (SELECT FROM queued UNION ALL SELECT FROM bounced) AS recorded
+    SELECT (SELECT status FROM (TABLE queued UNION ALL TABLE bounced) AS changed LIMIT 1) AS recorded
     FROM invitation WHERE provider_message_id = $1
     LIMIT 1";
 
@@ -101,10 +102,15 @@ pub async fn handle(app: &App, event: Value) -> Result<Report, QueryError> {
         }
         Fate::Failed(words) => record(app, &message_id, "failed", &["sent"], Some(words)).await?,
     };
-    Ok(match row.map(|row| row.get("recorded")) {
-        Some(true) => Report::Recorded { message_id },
-        Some(false) => Report::Unchanged { message_id },
-        None => Report::UnknownMessage { message_id },
+    let Some(row) = row else {
+        return Ok(Report::UnknownMessage { message_id });
+    };
+    Ok(match row.get::<_, Option<&str>>("recorded") {
+        Some(status) => {
+            metrics::invitations(status, 1);
+            Report::Recorded { message_id }
+        }
+        None => Report::Unchanged { message_id },
     })
 }
 

@@ -6,6 +6,7 @@ use shared::{
     auth::caller,
     db::{Parameter, Row, Type},
     http::{Answer, Members, Request, body, bytes, media_type, path_id},
+    metrics,
     problem::{InputFault, Kind, Problem, both},
     types::AthleteCode,
 };
@@ -154,7 +155,7 @@ impl Item {
     }
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     Created,
@@ -186,9 +187,13 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         return Err(Problem::not_found("gym"));
     }
     let items = ids.iter().zip(&rows).enumerate();
-    let items = items
+    let items: Vec<Item> = items
         .map(|(index, (id, row))| Item::new(index, *id, row))
         .collect();
+    if !is_dry_run {
+        let created = items.iter().filter(|item| item.outcome == Outcome::Created);
+        metrics::invitations("queued", created.count());
+    }
     Ok(Answer::ok(&Imported { items }))
 }
 

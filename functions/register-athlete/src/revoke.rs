@@ -3,6 +3,7 @@ use shared::{
     auth::caller,
     db::{Parameter, Type},
     http::{Answer, Request, path_id},
+    metrics,
     problem::{Kind, Problem},
 };
 
@@ -31,9 +32,9 @@ const REVOKE_INVITATION: &str = "-- revoke_invitation
         WHERE invitation.id = seen.id AND invitation.status NOT IN ('accepted', 'revoked', 'expired')
         RETURNING invitation.id
     )
-    SELECT target.user_id IS NOT NULL AS is_linked,
-           (SELECT count(*) FROM seen) > (SELECT count(*) FROM revoked) AS is_outrun
-    FROM target";
+    SELECT target.user_id IS NOT NULL AS is_linked, revoked.count AS revoked,
+           (SELECT count(*) FROM seen) > revoked.count AS is_outrun
+    FROM target, (SELECT count(*) FROM revoked) AS revoked";
 
 /// Takes the invitation back. To take it back twice is no fault.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
@@ -56,7 +57,12 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
                 ));
             }
             Some(row) if row.get("is_outrun") => {}
-            Some(_) => return Ok(Answer::no_content()),
+            Some(row) => {
+                if row.get::<_, i64>("revoked") > 0 {
+                    metrics::invitations("revoked", 1);
+                }
+                return Ok(Answer::no_content());
+            }
         }
     }
     Err(Problem::unavailable(

@@ -6,6 +6,7 @@ use shared::{
     auth::{Caller, caller},
     db::{Row, Type},
     http::{Answer, Members, Request, body},
+    metrics,
     problem::{Kind, Problem},
     types::AthleteCode,
 };
@@ -90,7 +91,7 @@ const LINK_ATHLETES: &str = "-- link_athletes
         FROM caller
         WHERE waitlist.email = $2 AND waitlist.user_id IS DISTINCT FROM caller.id
     )
-    SELECT caller.*, theirs.id AS athlete_id, theirs.via, theirs.linked_at, theirs.by_this_code,
+    SELECT caller.*, theirs.id AS athlete_id, theirs.via, theirs.linked_at, theirs.is_new, theirs.by_this_code,
            business.id AS business_id, business.name AS business_name,
            (SELECT min(created_at) FROM waitlist WHERE email = $2 OR user_id = $1) AS waitlisted_since,
            verdict.is_outrun, verdict.is_locked, verdict.retry_after, verdict.counted
@@ -125,7 +126,9 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
     let Claim { athlete_code } = Claim::read(body(request)?)?;
 
     let rows = link(app, &caller, athlete_code.as_ref()).await?;
-    if rows[0].get::<_, Option<bool>>("is_locked") == Some(true) {
+    let accepted = rows.iter().filter(|row| is(row, "is_new"));
+    metrics::invitations("accepted", accepted.count());
+    if is(&rows[0], "is_locked") {
         let wait = u64::try_from(rows[0].get::<_, i64>("retry_after")).unwrap_or(1);
         return Err(Problem::new(
             Kind::TooManyAttempts,
@@ -133,10 +136,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         )
         .retry_after(Duration::from_secs(wait)));
     }
-    let is_refused = athlete_code.is_some()
-        && !rows
-            .iter()
-            .any(|row| row.get::<_, Option<bool>>("by_this_code") == Some(true));
+    let is_refused = athlete_code.is_some() && !rows.iter().any(|row| is(row, "by_this_code"));
     if is_refused {
         return Err(Problem::new(
             Kind::InvalidAthleteCode,
@@ -155,6 +155,11 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         linked,
         status,
     }))
+}
+
+/// What the row says; where there is no athlete, or no code, it says nothing.
+fn is(row: &Row, column: &str) -> bool {
+    row.get::<_, Option<bool>>(column) == Some(true)
 }
 
 async fn link(

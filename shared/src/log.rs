@@ -1,0 +1,128 @@
+//! What a function writes down of its work: JSON lines on standard output, which is where Lambda takes a log from. One for each
+//! request, by ids and never by who or what it was about; and what is counted, as [`crate::metrics`] says.
+
+use crate::{
+    metrics::{self, EmbeddedMetricFormat},
+    problem::Problem,
+};
+use lambda_http::Error;
+use serde_json::Value;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    registry,
+    util::SubscriberInitExt,
+};
+
+/// Writes the lines of this process to standard output.
+pub(crate) fn start(function_name: String) {
+    // Only a test process has a subscriber already, and then that one stays.
+    let _ = subscriber(function_name, std::io::stdout).try_init();
+}
+
+/// What turns events into lines.
+pub fn subscriber<W>(function_name: String, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
+{
+    let lines = Targets::new()
+        .with_default(LevelFilter::INFO)
+        // It would tell every failure a second time, with all that its `Debug` shows.
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
+        .with_target(metrics::TARGET, LevelFilter::OFF);
+    let counts = Targets::new().with_target(metrics::TARGET, LevelFilter::INFO);
+    registry()
+        .with(
+            fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .with_writer(writer.clone())
+                .with_filter(lines),
+        )
+        .with(
+            fmt::layer()
+                .event_format(EmbeddedMetricFormat { function_name })
+                .with_writer(writer)
+                .with_filter(counts),
+        )
+}
+
+/// How long something took, and how much of that was spent on the database.
+pub(crate) struct Took {
+    pub(crate) all: Duration,
+    pub(crate) database: Duration,
+}
+
+/// One line for each request.
+pub(crate) fn request(
+    request_id: &str,
+    route: &str,
+    took: &Took,
+    status: u16,
+    problem: Option<&Problem>,
+) {
+    let cold_start = is_cold_start();
+    let (duration_ms, database_ms) = (milliseconds(took.all), milliseconds(took.database));
+    let slug = problem.map(|problem| problem.kind().slug());
+    let cause = problem.and_then(Problem::cause);
+    if status >= 500 {
+        tracing::error!(
+            request_id,
+            route,
+            status,
+            problem = slug,
+            cause,
+            duration_ms,
+            database_ms,
+            cold_start,
+            "request"
+        );
+    } else {
+        tracing::info!(
+            request_id,
+            route,
+            status,
+            problem = slug,
+            cause,
+            duration_ms,
+            database_ms,
+            cold_start,
+            "request"
+        );
+    }
+    metrics::request(status, problem.map(Problem::kind), cold_start);
+}
+
+/// One line for each event that is no request.
+pub(crate) fn event(request_id: &str, took: &Took, result: &Result<Value, Error>) {
+    let cold_start = is_cold_start();
+    let (duration_ms, database_ms) = (milliseconds(took.all), milliseconds(took.database));
+    match result {
+        Ok(report) => {
+            tracing::info!(request_id, %report, duration_ms, database_ms, cold_start, "event");
+        }
+        Err(failure) => {
+            tracing::error!(request_id, cause = %failure, duration_ms, database_ms, cold_start, "event");
+        }
+    }
+    metrics::event(cold_start);
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+/// Whether this is the first thing that the environment does.
+fn is_cold_start() -> bool {
+    static WARM: AtomicBool = AtomicBool::new(false);
+    !WARM.swap(true, Ordering::Relaxed)
+}
