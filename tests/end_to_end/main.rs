@@ -5,4 +5,5 @@ mod gateway;
 mod journey;
 mod races;
 mod sample_events;
+mod schema;
 mod system;

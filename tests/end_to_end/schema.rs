@@ -1,0 +1,191 @@
+use crate::system::{System, Visitor, with_system};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
+use tests::shared;
+use tokio::{process::Command, time::timeout};
+
+/// How long schemathesis may take. On two idle cores it needs about 40 s; what takes longer than this hangs.
+const AT_MOST: Duration = Duration::from_mins(8);
+
+/// What must be empty after whatever requests there were, and no constraint can say.
+const INCONSISTENT: &str = r"-- inconsistent
+SELECT format('athlete %s without an invitation', id) FROM athlete
+WHERE NOT EXISTS (SELECT FROM invitation WHERE athlete_id = athlete.id)
+UNION ALL
+SELECT format('linked athlete %s with an open invitation', athlete.id) FROM athlete
+JOIN invitation ON athlete_id = athlete.id
+WHERE user_id IS NOT NULL AND is_open(invitation)";
+
+/// schemathesis makes up requests from the contract, right ones and wrong ones, and sequences of them, and holds every answer to
+/// it. How, and which of its checks can't hold here, is in `tests/schemathesis`.
+#[test]
+fn whatever_is_asked_the_answer_is_one_that_the_contract_names() {
+    with_system(async |system| {
+        let requests = schemathesis(system).await;
+
+        let mut statuses: BTreeMap<String, BTreeMap<u64, usize>> = BTreeMap::new();
+        for entry in &requests {
+            let (method, path) = method_and_path(system, entry);
+            if let Some(route) = system.contract.path_of(&method, &path) {
+                let status = entry["response"]["status"].as_u64().expect("a status");
+                *statuses
+                    .entry(format!("{method} {route}"))
+                    .or_default()
+                    .entry(status)
+                    .or_default() += 1;
+            }
+        }
+        println!("{} requests, answered with {statuses:#?}", requests.len());
+        let succeeded: BTreeSet<_> = statuses
+            .iter()
+            .filter(|(_, answers)| answers.range(200..300).next().is_some())
+            .map(|(route, _)| route.clone())
+            .collect();
+        let routes: BTreeSet<_> = system
+            .contract
+            .operations()
+            .into_iter()
+            .map(|route| format!("{} {}", route.method, route.path))
+            .collect();
+        assert_eq!(succeeded, routes, "every route does its work at least once");
+
+        nothing_went_wrong_inside(system);
+        let database = &shared().await.postgres;
+        let found = database
+            .connect(system.stack.database())
+            .await
+            .expect("the database is there")
+            .query(INCONSISTENT, &[])
+            .await
+            .expect("the statement is right");
+        let found: Vec<String> = found.iter().map(|row| row.get(0)).collect();
+        assert!(found.is_empty(), "{found:#?}");
+    });
+}
+
+/// Runs schemathesis as somebody who owns a gym and trains in it, and gives the requests that it made with their answers.
+async fn schemathesis(system: &'static System) -> Vec<Value> {
+    let owner = system.visitor("owner@schema.example");
+    let (gym, athletes) = owns_and_trains(&owner, "owner@schema.example").await;
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let identities = directory.path().join("identities.json");
+    let stranger = system.visitor("stranger@schema.example");
+    let identity = |name, who: &Visitor| {
+        let token = who.token.as_deref().expect("they have one");
+        json!({"name": name, "fixedHeaders": [{"name": "Authorization", "value": format!("Bearer {token}")}]})
+    };
+    let both = json!({"auth": [identity("owner", &owner), identity("stranger", &stranger)]});
+    fs::write(&identities, both.to_string()).expect("the file can be written");
+    let report = directory.path().join("report.har");
+
+    let shared = shared().await;
+    let root = &shared.workspace.root;
+    let mut command = Command::new(
+        shared
+            .tools
+            .schemathesis(&shared.workspace)
+            .expect("schemathesis can be installed"),
+    );
+    let how = root.join("tests/schemathesis");
+    command
+        // Where it leaves its caches.
+        .current_dir(directory.path())
+        .arg("--config-file")
+        .arg(how.join("schemathesis.toml"))
+        .arg("run")
+        .arg(root.join("openapi.yaml"))
+        .args(["--url", system.stack.base_url(), "--no-color"])
+        .args(["--report", "har", "--report-har-path"])
+        .arg(&report)
+        .env("SCHEMATHESIS_HOOKS", how.join("hooks.py"))
+        .env("IDENTITIES", &identities)
+        .env("GYM", &gym)
+        .env("ATHLETES", athletes.join(" "))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = timeout(AT_MOST, command.output())
+        .await
+        .expect("schemathesis ends in time")
+        .expect("schemathesis starts");
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "schemathesis found what it shows above: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    read_report(&report)
+}
+
+/// Opens a gym with athletes, one of whom is the owner, who has a workout. Gives the gym and the athletes.
+async fn owns_and_trains(owner: &Visitor, email: &str) -> (String, Vec<String>) {
+    let gym = owner.opens_gym("Iron Temple").await;
+    let mut athletes = Vec::new();
+    for address in [email, "ada@schema.example", "bob@schema.example"] {
+        let athlete = owner.registers(gym, address).await;
+        athletes.push(athlete["id"].as_str().expect("an id").to_owned());
+    }
+    let linked = owner.post("/signup-link", json!({})).await.expect(200);
+    assert_eq!(linked["status"], "linked");
+    for name in ["Legs", "Back"] {
+        let workout = owner.post("/workouts", json!({"name": name})).await;
+        let workout = workout.expect(201)["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+        let assigned = json!({"business_id": gym, "athlete_ids": athletes});
+        owner
+            .post(&format!("/workouts/{workout}/assignments"), assigned)
+            .await
+            .expect(200);
+    }
+    (gym.to_string(), athletes)
+}
+
+/// The requests of a report, which is an HTTP Archive (HAR 1.2).
+fn read_report(report: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(report).expect("schemathesis has written it");
+    let mut report: Value = serde_json::from_str(&text).expect("JSON");
+    match report["log"]["entries"].take() {
+        Value::Array(entries) => entries,
+        other => panic!("an archive has entries, not {other}"),
+    }
+}
+
+fn method_and_path(system: &System, entry: &Value) -> (String, String) {
+    let text = |member: &str| {
+        entry["request"][member]
+            .as_str()
+            .expect("a text")
+            .to_owned()
+    };
+    let url = text("url");
+    let path = url
+        .strip_prefix(system.stack.base_url())
+        .expect("only this system is asked");
+    (text("method"), path.to_owned())
+}
+
+/// Looks into the logs of the functions, where a panic, and whatever is answered with 5xx, leaves a line.
+fn nothing_went_wrong_inside(system: &System) {
+    for function in system.stack.lambda().names() {
+        let log = system.stack.services().logs.file(function);
+        let text = fs::read_to_string(log).expect("every function has a log");
+        let wrong: Vec<_> = text
+            .lines()
+            .filter(|line| {
+                let status = serde_json::from_str::<Value>(line)
+                    .ok()
+                    .and_then(|line| line["status"].as_u64());
+                line.contains("panicked") || status.is_some_and(|status| status >= 500)
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{function}: {wrong:#?}");
+    }
+}
