@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod contract;
+mod documents;
 mod faults;
 mod import;
 mod invitations;
