@@ -28,7 +28,7 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Visitor {
     system: &'static System,
-    token: Option<String>,
+    pub token: Option<String>,
 }
 
 /// Runs a test on the system that the tests of this program share, whose functions take several requests at once.
