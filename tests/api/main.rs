@@ -1,8 +1,10 @@
 //! The functions, called with real events on a real PostgreSQL. Every answer is held to `openapi.yaml` on the way.
 
+mod authorization;
 mod bad_input;
 mod contract;
 mod faults;
+mod hostile_texts;
 mod import;
 mod invitations;
 mod mail_events;
@@ -14,7 +16,6 @@ mod races;
 mod relay;
 mod renewals;
 mod signup;
-mod tenancy;
 mod tls;
 mod tracking;
 mod waitlist;
