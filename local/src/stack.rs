@@ -168,6 +168,12 @@ impl Stack {
         &self.services
     }
 
+    /// Who signs the tokens that the gateway takes.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
     /// The functions, to be invoked past the gateway.
     #[must_use]
     pub fn lambda(&self) -> &Lambda {

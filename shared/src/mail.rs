@@ -271,8 +271,11 @@ fn until(end: Timestamp, language: Language) -> String {
 
 /// A name as it can stand within a sentence. One that reads from right to left would pull the words around it along: the
 /// isolates (UAX #9, section 2.4), which work in text, in HTML and in a subject, keep it to itself.
+///
+/// One with the beginning of an encoded word (RFC 2047) would be decoded in the subject, into a text that nobody has checked. A
+/// subject that is all ASCII is written as it is; with the isolates it is not, and its `=?` is encoded too.
 fn on_its_own(name: &str) -> String {
-    if name.chars().any(reads_from_right_to_left) {
+    if name.chars().any(reads_from_right_to_left) || name.contains("=?") {
         format!("\u{2068}{name}\u{2069}")
     } else {
         name.to_owned()

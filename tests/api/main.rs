@@ -1,9 +1,11 @@
 //! The functions, called with real events on a real PostgreSQL. Every answer is held to `openapi.yaml` on the way.
 
+mod authorization;
 mod bad_input;
 mod contract;
 mod documents;
 mod faults;
+mod hostile_texts;
 mod import;
 mod invitations;
 mod logs;
@@ -16,7 +18,6 @@ mod races;
 mod relay;
 mod renewals;
 mod signup;
-mod tenancy;
 mod tls;
 mod tracking;
 mod waitlist;

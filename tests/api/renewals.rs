@@ -280,7 +280,7 @@ fn an_athlete_is_invited_again_five_times_a_day() {
             (answer.status, answer.problem()),
             (429, "too-many-invitations")
         );
-        let wait: u64 = answer.retry_after.expect("when to try again");
+        let wait: u64 = answer.retry_after().expect("when to try again");
         assert!((23 * 3600..24 * 3600).contains(&wait), "{wait} s");
 
         app.time_passes(Duration::from_secs(wait)).await;

@@ -159,7 +159,7 @@ fn wrong_used_revoked_and_expired_codes_look_the_same() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
-        let mut codes = vec![json!(AthleteCode::draw())];
+        let mut codes = vec![json!(AthleteCode::draw())]; // unknown
         for (email, change) in [
             ("used@example.org", "UPDATE invitation SET status = status"),
             (
@@ -190,7 +190,13 @@ fn wrong_used_revoked_and_expired_codes_look_the_same() {
 
         let mut answers = Vec::new();
         for code in &codes {
-            answers.push(app.person("guesser@example.org").links(Some(code)).await);
+            let guesser = app.person("guesser@example.org");
+            answers.push(guesser.links(Some(code)).await);
+            let failures = format!(
+                "SELECT failures FROM athlete_code_attempt WHERE user_id = '{}'",
+                guesser.id
+            );
+            assert_eq!(app.ask::<i32>(&failures).await, 1, "{code}");
         }
         assert_eq!(
             (answers[0].status, answers[0].problem()),
@@ -352,10 +358,10 @@ fn after_five_wrong_codes_even_the_right_one_waits() {
             );
             assert!(
                 answer
-                    .retry_after
+                    .retry_after()
                     .is_some_and(|wait| (840..=900).contains(&wait)),
                 "{:?}",
-                answer.retry_after
+                answer.retry_after()
             );
         }
         // Somebody else is not kept waiting, nor is the guesser, by the email or once the time is over.

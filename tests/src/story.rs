@@ -12,7 +12,7 @@ use ::shared::{
     mail::MailConfig,
     types::AthleteCode,
 };
-use lambda_http::{Context, LambdaEvent};
+use lambda_http::{Context, LambdaEvent, http::HeaderMap};
 use serde_json::{Map, Value, json, value::RawValue};
 use std::time::Duration;
 use uuid::Uuid;
@@ -51,15 +51,28 @@ pub struct TestApp {
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The media type.
-    pub content_type: String,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The JSON; null where there is none.
     pub body: Value,
-    /// Seconds to wait before the next try.
-    pub retry_after: Option<u64>,
 }
 
 impl Answer {
+    /// The value of a header; empty where there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// Seconds to wait before the next try.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        self.header("retry-after").parse().ok()
+    }
+
     /// The last part of a problem's `type`; empty where it is no problem.
     #[must_use]
     pub fn problem(&self) -> &str {
@@ -292,7 +305,7 @@ impl TestApp {
             method,
             path,
             answer.status,
-            &answer.content_type,
+            answer.header("content-type"),
             &answer.body,
         );
         answer
@@ -307,12 +320,8 @@ impl TestApp {
             overhear(self.answer(function, LambdaEvent::new(payload, context))).await;
         let answer = Answer {
             status: answer.status(),
-            content_type: answer.content_type().to_owned(),
+            headers: answer.headers().clone(),
             body: answer.json(),
-            retry_after: answer
-                .headers()
-                .get("retry-after")
-                .and_then(|wait| wait.to_str().ok()?.parse().ok()),
         };
         assert_eq!(log.request()["status"], answer.status);
         log.keeps_to_itself(event, &answer.body);

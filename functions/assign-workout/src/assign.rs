@@ -66,7 +66,7 @@ struct Assignment {
 /// Assigns a workout of the caller's to athletes of a gym of the caller's, signed up or not.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
     let caller = caller(request)?;
-    let workout_id = path_id(request, "workout_id", "workout")?;
+    let workout_id = path_id(request, "workout_id", "workout or gym")?;
     let Assigning {
         business_id,
         athlete_ids,

@@ -38,6 +38,9 @@ pub struct Message {
     pub text: String,
     /// The mail's HTML part, if it has one.
     pub html: Option<String>,
+    /// The mail as it was sent, with its headers (RFC 5322); none in a text message.
+    #[serde(skip)]
+    pub source: Option<String>,
 }
 
 /// What of moto's `/moto-api/data.json` is used here.
@@ -113,6 +116,7 @@ pub(super) fn messages(sent: Sent, order: &mut Order) -> Result<Vec<Message>> {
             subject: None,
             text: sms.message,
             html: None,
+            source: None,
         })
     });
     let newest_first = order.0.iter().rev();
@@ -141,6 +145,7 @@ fn mail(raw: &RawMessage) -> Result<Message> {
             .find(|part| part.is_text_html())
             .and_then(|part| part.text_contents())
             .map(str::to_owned),
+        source: Some(raw.raw_data.clone()),
     })
 }
 

@@ -109,7 +109,7 @@ impl Issuer {
 
     /// A token with these claims. Put together by hand: jsonwebtoken reads private keys in another form than the one in which
     /// aws-lc-rs hands them out.
-    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String> {
+    pub fn sign(&self, claims: &impl Serialize) -> Result<String> {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#);
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims)?);
         let signed = format!("{header}.{payload}");

@@ -40,6 +40,10 @@ impl FromStr for Email {
                 "must be plain ASCII, without spaces, quotes or control characters",
             ));
         }
+        // Mail software decodes it, and may find another address in it; none may have one (RFC 2047, section 5).
+        if text.contains("=?") {
+            return Err(Fault("must not contain an encoded word: =?"));
+        }
         let options = Options::default()
             .with_required_tld()
             .without_domain_literal()
@@ -114,6 +118,7 @@ mod tests {
             "ada@exämple.org",
             "ädä@example.org",
             "ada@example.org,eve@example.org",
+            "=?utf-8?q?eve=40evil.example=3e?=@example.org",
             &too_long,
             &local_too_long,
         ] {

@@ -42,10 +42,31 @@ impl FromStr for Name {
     }
 }
 
-/// What takes no place of its own: the zero-width space and joiners, the marks of direction, the byte-order mark. Some scripts
-/// need them between letters; alone they are no name.
+/// What nothing is seen of: white space, Braille's blank, and what Unicode calls default-ignorable (`DerivedCoreProperties`), such
+/// as zero-width joiners and marks of direction. Some scripts need them between letters; alone they are no name.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{AD}'
+                | '\u{34F}'
+                | '\u{61C}'
+                | '\u{115F}'..='\u{1160}'
+                | '\u{17B4}'..='\u{17B5}'
+                | '\u{180B}'..='\u{180F}'
+                | '\u{200B}'..='\u{200F}'
+                | '\u{202A}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{FE00}'..='\u{FE0F}'
+                | '\u{FEFF}'
+                | '\u{FFA0}'
+                | '\u{FFF0}'..='\u{FFF8}'
+                | '\u{1BCA0}'..='\u{1BCA3}'
+                | '\u{1D173}'..='\u{1D17A}'
+                | '\u{E0000}'..='\u{E0FFF}'
+        )
 }
 
 /// U+2028 and U+2029 are line breaks without being control characters.
@@ -92,6 +113,7 @@ mod tests {
             "",
             " \t ",
             "\u{200B}\u{FEFF}",
+            "\u{3164} \u{2800}",
             "a\nb",
             "a\r\nBcc: x",
             "a\0b",
