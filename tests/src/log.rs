@@ -89,7 +89,7 @@ impl Log {
             said.insert(body.to_owned());
             match serde_json::from_str(body) {
                 Ok(body) => gather(&body, &mut said),
-                Err(_) => said.extend(body.split([',', ';', '\n', '"']).map(str::to_owned)),
+                Err(_) => said.extend(cells(body).map(str::to_owned)),
             }
         }
         let is_telling = |text: &&str| {
@@ -108,6 +108,12 @@ fn metrics(line: &Value) -> &[Value] {
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default()
+}
+
+/// What may be the cells of a table, roughly.
+fn cells(body: &str) -> impl Iterator<Item = &str> {
+    let cells = body.split([',', ';', '\n']);
+    cells.map(|cell| cell.trim().trim_matches('"'))
 }
 
 /// Every text in a value.
