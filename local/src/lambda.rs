@@ -109,13 +109,13 @@ pub enum Outcome {
 }
 
 impl Lambda {
-    /// Starts functions from their binaries, with environment variables besides those that Lambda sets.
+    /// Starts functions from their binaries, with the environment variables of each besides those that Lambda sets.
     pub async fn start(
         api: RuntimeApi,
         functions: &[template::Function],
         binaries: &Binaries,
         instances: Instances,
-        variables: &[(&'static str, String)],
+        variables: impl Fn(&str) -> Vec<(&'static str, String)>,
         logs: &Logs,
     ) -> Result<Self> {
         let http = reqwest::Client::builder()
@@ -144,7 +144,7 @@ impl Lambda {
                         binary: binary.clone(),
                         runtime_api: deadlines.runtime_api(name),
                         concurrency,
-                        variables: variables.to_vec(),
+                        variables: variables(name),
                         log: logs.file(name),
                     };
                     Environment::start(launch, Arc::clone(&ended))

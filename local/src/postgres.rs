@@ -2,6 +2,7 @@
 
 mod binaries;
 mod cluster;
+mod pooler;
 
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,6 +19,7 @@ use crate::logs::Logs;
 use crate::progress;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
+use pooler::Pooler;
 
 /// The database from which the others are cloned, on a private server.
 const TEMPLATE: &str = "template";
@@ -45,22 +47,32 @@ pub struct Postgres {
     password: String,
     /// The server's process; none if it is not ours.
     server: Option<Child>,
+    /// What stands between the functions and the server, if anything does.
+    pooler: Option<Pooler>,
     /// The migrated database, made at first use.
     template: OnceCell<String>,
 }
 
 impl Postgres {
     /// Takes the server of `DATABASE_URL`, or starts a private one: with the PostgreSQL of this machine or, where there is none
-    /// or `LOCAL_POSTGRES=wheel` asks for it, with one from a Python wheel.
+    /// or `LOCAL_POSTGRES=wheel` asks for it, with one from a Python wheel. With `LOCAL_POOLER=pgbouncer` the functions reach it
+    /// by way of a pooler.
     pub async fn start(workspace: &Workspace, tools: &Tools, logs: &Logs) -> Result<Self> {
-        match env::var("DATABASE_URL") {
+        // First: what can't be had is told before anything is started.
+        let program = pooler::wanted()?;
+        let mut server = match env::var("DATABASE_URL") {
             Ok(url) => {
                 let server = Self::given(&url)?;
                 server.drop_left_over().await?;
-                Ok(server)
+                server
             }
-            Err(_) => Self::private(workspace, tools, logs).await,
+            Err(_) => Self::private(workspace, tools, logs).await?,
+        };
+        if let Some(program) = program {
+            let log = logs.file("pgbouncer");
+            server.pooler = Some(Pooler::start(&program, &server, &log).await?);
         }
+        Ok(server)
     }
 
     fn given(url: &str) -> Result<Self> {
@@ -78,6 +90,7 @@ impl Postgres {
             password: text(config.get_password()),
             config,
             server: None,
+            pooler: None,
             template: OnceCell::new(),
         })
     }
@@ -110,11 +123,12 @@ impl Postgres {
             user,
             password,
             server: Some(child),
+            pooler: None,
             template: OnceCell::new(),
         })
     }
 
-    /// How to connect to a database of this server.
+    /// How to connect to a database of this server, past any pooler.
     pub fn config(&self, database: &str) -> Config {
         let mut config = self.config.clone();
         config.dbname(database);
@@ -133,11 +147,24 @@ impl Postgres {
         )
     }
 
-    /// The same as RDS writes it into its secret in Secrets Manager.
+    /// How the functions connect to a database, by way of the pooler if there is one, as RDS writes it into its secret in Secrets
+    /// Manager.
     pub fn secret(&self, database: &str) -> Value {
+        match &self.pooler {
+            Some(pooler) => self.secret_by("127.0.0.1", pooler.port(), database),
+            None => self.administrative_secret(database),
+        }
+    }
+
+    /// The same past any pooler: for migrations, which hold a lock for longer than a transaction.
+    pub fn administrative_secret(&self, database: &str) -> Value {
+        self.secret_by(&self.host, self.port, database)
+    }
+
+    fn secret_by(&self, host: &str, port: u16, database: &str) -> Value {
         json!({
-            "host": self.host,
-            "port": self.port,
+            "host": host,
+            "port": port,
             "username": self.user,
             "password": self.password,
             "dbname": database,
@@ -145,7 +172,7 @@ impl Postgres {
         })
     }
 
-    /// Connects to a database. The connection's other half runs as a task until the client is dropped.
+    /// Connects to a database, past any pooler. The connection's other half runs as a task until the client is dropped.
     pub async fn connect(&self, database: &str) -> Result<Client> {
         let url = self.url(database);
         connect(&self.config(database))
@@ -191,9 +218,30 @@ impl Postgres {
 
     /// Drops a database and ends whatever is connected to it.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
+        if let Some(pooler) = &self.pooler {
+            pooler.end_connections(name).await?;
+        }
         self.administer(&format!(
             "DROP DATABASE IF EXISTS {} WITH (FORCE)",
             quoted(name)
+        ))
+        .await
+    }
+
+    /// Ends every connection to a database, those of the pooler's clients too.
+    pub async fn end_connections(&self, database: &str) -> Result<()> {
+        if let Some(pooler) = &self.pooler {
+            pooler.end_connections(database).await?;
+        }
+        self.end_server_connections(database).await
+    }
+
+    /// Ends every connection that the server has to a database: the functions' own, or those that a pooler lends them.
+    pub async fn end_server_connections(&self, database: &str) -> Result<()> {
+        self.administer(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = '{}' AND pid <> pg_backend_pid()",
+            database.replace('\'', "''")
         ))
         .await
     }
@@ -213,8 +261,11 @@ impl Postgres {
         self.run(database, statement).await
     }
 
-    /// Stops a private server; on one that was given, drops the databases that this process has made.
+    /// Stops the pooler, and a private server; on one that was given, drops the databases that this process has made.
     pub async fn stop(&self) -> Result<()> {
+        if let Some(pooler) = &self.pooler {
+            pooler.stop().await?;
+        }
         if let Some(child) = &self.server {
             return child.stop().await;
         }
@@ -300,7 +351,7 @@ fn unix_seconds() -> u64 {
         .map_or(0, |time| time.as_secs())
 }
 
-/// An identifier in SQL.
+/// An identifier in SQL; PgBouncer quotes in the same way.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

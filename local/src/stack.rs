@@ -107,17 +107,26 @@ impl Stack {
             sample_database(postgres, &workspace.root, options.large),
             RuntimeApi::start(workspace, tools, logs, options.preferred_lambda_port),
         )?;
-        // Several stacks may share the services: each has a secret of its own.
+        // Several stacks may share the services: each has secrets of its own.
         aws.put_secret(&database, &postgres.secret(&database))
             .await?;
-
-        let variables = function_variables(aws, &database, &base_url);
+        let past_any_pooler = format!("{database}_administrative");
+        aws.put_secret(&past_any_pooler, &postgres.administrative_secret(&database))
+            .await?;
+        let variables = |function: &str| {
+            let secret = if function == "migrate" {
+                &past_any_pooler
+            } else {
+                &database
+            };
+            function_variables(aws, secret, &base_url)
+        };
         let lambda = Lambda::start(
             runtime_api,
             &template.functions,
             &binaries,
             options.instances,
-            &variables,
+            variables,
             logs,
         )
         .await?;
@@ -240,7 +249,7 @@ async fn sample_database(
     Ok(database)
 }
 
-/// The functions' configuration.
+/// A function's configuration.
 fn function_variables(aws: &Aws, secret: &str, base_url: &str) -> Vec<(&'static str, String)> {
     let mut variables = aws.environment().to_vec();
     variables.extend([

@@ -177,13 +177,7 @@ impl Db {
         match self.pool.get().await {
             Ok(connection) => Ok(connection),
             Err(PoolError::Backend(error)) => {
-                if matches!(
-                    error.code(),
-                    Some(
-                        &SqlState::INVALID_PASSWORD
-                            | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
-                    )
-                ) {
+                if may_be_the_login(&error) {
                     self.login.refused(&login);
                 }
                 Err(QueryError::Unavailable(Box::new(Statement(error))))
@@ -226,6 +220,19 @@ pub async fn connect(
         .await
         .map_err(Statement)?;
     Ok(client)
+}
+
+/// Whether a connection was refused for a password or a user that may be out of date.
+fn may_be_the_login(error: &tokio_postgres::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(
+            &SqlState::INVALID_PASSWORD
+                | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+                // PgBouncer gives no other reason, whatever it refuses a client for.
+                | &SqlState::PROTOCOL_VIOLATION
+        )
+    )
 }
 
 /// Whether the connection, rather than the statement, is at fault.

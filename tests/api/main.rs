@@ -13,6 +13,7 @@ mod mail_events;
 mod migrations;
 mod model;
 mod paging;
+mod pooler;
 mod query_plans;
 mod races;
 mod relay;

@@ -170,8 +170,13 @@ impl TestApp {
             .put_secret(&secret_id, secret)
             .await
             .expect("a secret can be stored");
+        self.db_of(&secret_id, ca_file).await
+    }
+
+    /// The same with a secret that is stored already, and may change.
+    pub async fn db_of(&self, secret_id: &str, ca_file: Option<String>) -> Db {
         let config = DbConfig {
-            secret_id,
+            secret_id: secret_id.to_owned(),
             ca_file,
             connections: 1,
         };

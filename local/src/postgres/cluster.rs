@@ -12,7 +12,7 @@ use crate::child::{Child, Stop, guarded};
 use crate::port;
 
 /// Where clusters are made: on disk, and open to every user, which the home of root is not.
-const PLACE: &str = "/var/tmp";
+pub const PLACE: &str = "/var/tmp";
 
 /// PostgreSQL refuses to run as root; root runs it as this user, `nobody` on most systems. It needs no entry in /etc/passwd.
 const NOBODY: u32 = 65_534;
