@@ -5,7 +5,7 @@ use crate::{
 };
 use ::shared::{
     App, answer,
-    db::{Db, DbConfig},
+    db::{Address, Db, DbConfig},
     delivery::Courier,
     mail::MailConfig,
     types::AthleteCode,
@@ -139,6 +139,7 @@ impl TestApp {
     async fn db(shared: &Shared, database: &str) -> Db {
         let config = DbConfig {
             secret_id: database.to_owned(),
+            address: Address::default(),
             ca_file: None,
             connections: CONNECTIONS,
         };
@@ -157,6 +158,7 @@ impl TestApp {
             .expect("a secret can be stored");
         let config = DbConfig {
             secret_id,
+            address: Address::default(),
             ca_file,
             connections: 1,
         };
