@@ -39,6 +39,8 @@ pub struct DbConfig {
     /// Name or ARN of the secret in Secrets Manager, in the form RDS keeps
     /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html>).
     pub secret_id: String,
+    /// What is known of the address without the secret.
+    pub address: Address,
     /// A file of certificates, in PEM, one of which must have signed the server's. Without it the public ones count, of which
     /// RDS Proxy shows one; RDS itself needs Amazon's bundle.
     pub ca_file: Option<String>,
@@ -46,14 +48,32 @@ pub struct DbConfig {
     pub connections: usize,
 }
 
+/// The parts of the database's address that come from elsewhere than the secret, and go before what it says: the secret that RDS
+/// manages by itself holds no more than the user and the password, and whoever goes by a proxy goes to the proxy's host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Address {
+    /// The server's name, which its certificate must have.
+    pub host: Option<String>,
+    /// The server's port.
+    pub port: Option<u16>,
+    /// The name of the database on the server.
+    pub database: Option<String>,
+}
+
 impl DbConfig {
-    /// `DATABASE_SECRET_ID`, and `DATABASE_CA_FILE` where it is set.
+    /// `DATABASE_SECRET_ID`; and `DATABASE_HOST`, `DATABASE_PORT`, `DATABASE_NAME` and `DATABASE_CA_FILE`, each where it is set.
     pub fn from_variables(
         variables: &mut Variables<impl Fn(&str) -> Option<String>>,
     ) -> Option<Self> {
         let ca_file = variables.optional("DATABASE_CA_FILE");
+        let address = Address {
+            host: variables.optional("DATABASE_HOST"),
+            port: variables.optional("DATABASE_PORT"),
+            database: variables.optional("DATABASE_NAME"),
+        };
         Some(Self {
             secret_id: variables.required("DATABASE_SECRET_ID")?,
+            address,
             ca_file,
             connections: concurrency(),
         })
@@ -73,7 +93,7 @@ impl Db {
     /// Opens the database and makes a first connection. Where that fails the first request tries again: a function that can't
     /// reach its database says so, instead of failing to start.
     pub async fn open(config: DbConfig, aws: &SdkConfig) -> Result<Self, Faults> {
-        let login = Arc::new(Login::new(aws, config.secret_id));
+        let login = Arc::new(Login::new(aws, config.secret_id, config.address));
         let connector = Connector::new(Arc::clone(&login), config.ca_file.as_deref())?;
         let manager = Manager::from_connect(
             tokio_postgres::Config::new(), // the connector takes the login's
@@ -212,7 +232,7 @@ pub async fn connect(
     config: DbConfig,
     aws: &SdkConfig,
 ) -> Result<Client, Box<dyn Error + Send + Sync>> {
-    let login = Arc::new(Login::new(aws, config.secret_id));
+    let login = Arc::new(Login::new(aws, config.secret_id, config.address));
     let connector = Connector::new(Arc::clone(&login), config.ca_file.as_deref())?;
     login.get().await?;
     let (client, _runs_until_the_client_is_dropped) = connector

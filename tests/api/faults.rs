@@ -1,6 +1,6 @@
 use serde_json::json;
 use shared::{
-    db::{BUDGET, Db, DbConfig},
+    db::{Address, BUDGET, Db, DbConfig},
     problem::{Kind, Problem},
 };
 use std::net::Ipv4Addr;
@@ -90,6 +90,7 @@ fn without_secrets_manager_a_cold_function_says_503() {
         let nobody_listens_here = app.shared.sdk_config(Some("http://127.0.0.1:9"));
         let config = DbConfig {
             secret_id: app.database.clone(),
+            address: Address::default(),
             ca_file: None,
             connections: 1,
         };

@@ -39,6 +39,20 @@ fn migrations_can_be_applied_again_and_by_two_at_once() {
 }
 
 #[test]
+fn migrations_may_take_longer_than_a_statement_of_the_functions() {
+    story(async |app| {
+        let postgres = &app.shared.postgres;
+        let mut client = postgres.connect(&app.database).await.unwrap();
+        client
+            .batch_execute("SET statement_timeout = '1ms'")
+            .await
+            .unwrap();
+        migrate::apply(&mut client).await.unwrap();
+        client.batch_execute("SELECT pg_sleep(0.1)").await.unwrap();
+    });
+}
+
+#[test]
 fn every_table_and_column_says_what_it_is() {
     story(async |app| {
         let silent: Value = app

@@ -1,7 +1,11 @@
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
-use shared::db::QueryError;
+use shared::{
+    config::Variables,
+    db::{Db, DbConfig, QueryError},
+};
 use std::{net::Ipv4Addr, sync::Arc};
+use tempfile::NamedTempFile;
 use tests::{TestApp, story};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
@@ -23,8 +27,7 @@ fn the_server_must_show_a_certificate_of_the_authority_and_of_its_name() {
             authority.server(app, "localhost").await,
             authority.server(app, "elsewhere.example").await,
         );
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), authority.0.pem()).expect("the certificate is written");
+        let file = authority.file();
         let trusted = Some(file.path().to_string_lossy().into_owned());
 
         assert!(
@@ -67,6 +70,46 @@ fn without_encryption_nothing_is_said_unless_the_secret_allows_it() {
     });
 }
 
+/// RDS keeps no more in the secret that it manages; where the database is comes from the stack that made it.
+#[test]
+fn a_secret_with_nothing_but_user_and_password_is_enough_where_the_address_is_configured() {
+    story(async |app| {
+        let authority = Authority::new();
+        let port = authority.server(app, "localhost").await.to_string();
+        let file = authority.file();
+        let whole = app.shared.postgres.secret(&app.database);
+        let managed = json!({"username": whole["username"], "password": whole["password"]});
+        app.shared
+            .aws
+            .put_secret(&app.database, &managed)
+            .await
+            .expect("a secret can be stored");
+
+        let db = async |host: &'static str| {
+            let mut variables = Variables::new(|name| match name {
+                "DATABASE_SECRET_ID" | "DATABASE_NAME" => Some(app.database.clone()),
+                "DATABASE_HOST" => Some(host.to_owned()),
+                "DATABASE_PORT" => Some(port.clone()),
+                "DATABASE_CA_FILE" => Some(file.path().to_string_lossy().into_owned()),
+                _ => None,
+            });
+            let config = DbConfig::from_variables(&mut variables);
+            let config = variables.finish(config).expect("nothing is wrong");
+            Db::open(config, &app.shared.sdk_config(None))
+                .await
+                .expect("the file has a certificate")
+        };
+        let reached = db("localhost").await;
+        let found = reached.query_one("SELECT current_database()::text", &[]);
+        let found: String = found.await.expect("the address is known").get(0);
+        assert_eq!(found, app.database);
+
+        let lost = db("").await.query("SELECT 1", &[]).await;
+        let told = lost.expect_err("an empty variable is none").to_string();
+        assert!(told.contains("DATABASE_HOST is not set"), "{told}");
+    });
+}
+
 /// Asks the server on this port of the loopback address something, by a secret that says nothing of encryption.
 async fn asks(app: &TestApp, port: u16, ca_file: Option<String>) -> Result<(), QueryError> {
     let mut secret = app.shared.postgres.secret(&app.database);
@@ -87,6 +130,13 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
+    }
+
+    /// A file with its certificate, as `DATABASE_CA_FILE` names one.
+    fn file(&self) -> NamedTempFile {
+        let file = NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), self.0.pem()).expect("the certificate is written");
+        file
     }
 
     /// The port of a server that shows a certificate of this name and has the test's PostgreSQL behind it: not every PostgreSQL

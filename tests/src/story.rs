@@ -6,7 +6,7 @@ use crate::{
 };
 use ::shared::{
     App, answer,
-    db::{Db, DbConfig},
+    db::{Address, Db, DbConfig},
     delivery::Courier,
     http,
     mail::MailConfig,
@@ -154,6 +154,7 @@ impl TestApp {
     async fn db(shared: &Shared, database: &str) -> Db {
         let config = DbConfig {
             secret_id: database.to_owned(),
+            address: Address::default(),
             ca_file: None,
             connections: CONNECTIONS,
         };
@@ -177,6 +178,7 @@ impl TestApp {
     pub async fn db_of(&self, secret_id: &str, ca_file: Option<String>) -> Db {
         let config = DbConfig {
             secret_id: secret_id.to_owned(),
+            address: Address::default(),
             ca_file,
             connections: 1,
         };

@@ -1,3 +1,4 @@
+use super::Address;
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
 use serde::Deserialize;
@@ -17,6 +18,7 @@ const DEAD_PEER: Duration = Duration::from_secs(1);
 pub(super) struct Login {
     secrets: Client,
     secret_id: String,
+    address: Address,
     known: RwLock<Known>,
     reading: Mutex<()>,
 }
@@ -27,22 +29,27 @@ struct Known {
     is_refused: bool,
 }
 
-/// The JSON that RDS keeps in a secret, and `sslmode`, as libpq names it.
+/// PostgreSQL's own port, where neither the secret nor the configuration names one.
+const PORT: u16 = 5432;
+
+/// The JSON of a secret for RDS, and `sslmode`, as libpq names it. Where RDS manages the password there is nothing in it but the
+/// user and the password; a host that a variable names needs none here.
 #[derive(Deserialize)]
 struct Secret {
-    host: String,
-    port: u16,
+    host: Option<String>,
+    port: Option<u16>,
     username: String,
     password: String,
-    dbname: String,
+    dbname: Option<String>,
     sslmode: Option<String>,
 }
 
 impl Login {
-    pub(super) fn new(aws: &SdkConfig, secret_id: String) -> Self {
+    pub(super) fn new(aws: &SdkConfig, secret_id: String, address: Address) -> Self {
         Self {
             secrets: Client::new(aws),
             secret_id,
+            address,
             known: RwLock::default(),
             reading: Mutex::default(),
         }
@@ -78,7 +85,10 @@ impl Login {
             .await;
         let answer = answer
             .map_err(|error| format!("the secret can't be read: {}", DisplayErrorContext(error)))?;
-        let config = Arc::new(parse(answer.secret_string().unwrap_or_default())?);
+        let config = Arc::new(parse(
+            answer.secret_string().unwrap_or_default(),
+            &self.address,
+        )?);
         *self.known.write().expect(LOCK) = Known {
             config: Some(Arc::clone(&config)),
             is_refused: false,
@@ -99,11 +109,15 @@ impl Login {
 
 const LOCK: &str = "nothing panics while it holds this lock";
 
-fn parse(secret: &str) -> Result<Config, Box<dyn Error + Send + Sync>> {
+fn parse(secret: &str, address: &Address) -> Result<Config, Box<dyn Error + Send + Sync>> {
     // The parser's own message could repeat the password.
-    let secret: Secret = serde_json::from_str(secret).map_err(
-        |_| "the secret is not RDS's JSON with host, port, username, password and dbname",
-    )?;
+    let secret: Secret = serde_json::from_str(secret)
+        .map_err(|_| "the secret is not RDS's JSON with username and password")?;
+    let host = address.host.clone().or(secret.host);
+    let host = host.ok_or("the secret has no host, and DATABASE_HOST is not set")?;
+    let database = address.database.clone().or(secret.dbname);
+    let database = database.ok_or("the secret has no dbname, and DATABASE_NAME is not set")?;
+    let port = address.port.or(secret.port).unwrap_or(PORT);
     let ssl_mode = if secret.sslmode.as_deref() == Some("disable") {
         SslMode::Disable
     } else {
@@ -112,11 +126,11 @@ fn parse(secret: &str) -> Result<Config, Box<dyn Error + Send + Sync>> {
 
     let mut config = Config::new();
     config
-        .host(secret.host)
-        .port(secret.port)
+        .host(host)
+        .port(port)
         .user(secret.username)
         .password(secret.password)
-        .dbname(secret.dbname)
+        .dbname(database)
         .ssl_mode(ssl_mode)
         .application_name("gymbrah-onboarding")
         .tcp_user_timeout(DEAD_PEER);
@@ -126,23 +140,94 @@ fn parse(secret: &str) -> Result<Config, Box<dyn Error + Send + Sync>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio_postgres::config::Host;
+
+    const WHOLE: &str = r#"{"engine": "postgres", "host": "db.example", "port": 6432, "username": "u", "password": "p", "dbname": "d"}"#;
+
+    /// What RDS writes where it manages the password.
+    const MANAGED: &str = r#"{"username": "u", "password": "p"}"#;
+
+    fn address(host: &str, port: u16, database: &str) -> Address {
+        Address {
+            host: Some(host.to_owned()),
+            port: Some(port),
+            database: Some(database.to_owned()),
+        }
+    }
+
+    /// Host, port and database of a login.
+    fn place(config: &Config) -> (&[Host], &[u16], Option<&str>) {
+        (config.get_hosts(), config.get_ports(), config.get_dbname())
+    }
+
+    fn host(name: &str) -> [Host; 1] {
+        [Host::Tcp(name.to_owned())]
+    }
 
     #[test]
     fn the_secret_is_a_login_with_tls_unless_it_says_otherwise() {
-        let secret = r#"{"engine": "postgres", "host": "db.example", "port": 5432, "username": "u", "password": "p", "dbname": "d"}"#;
-        assert_eq!(parse(secret).unwrap().get_ssl_mode(), SslMode::Require);
+        let tls = |secret: &str| parse(secret, &Address::default()).unwrap().get_ssl_mode();
+        assert_eq!(tls(WHOLE), SslMode::Require);
         for (sslmode, expected) in [
             ("disable", SslMode::Disable),
             ("prefer", SslMode::Require),
             ("verify-full", SslMode::Require),
         ] {
-            let secret = secret.replace('{', &format!(r#"{{"sslmode": "{sslmode}", "#));
-            assert_eq!(
-                parse(&secret).unwrap().get_ssl_mode(),
-                expected,
-                "{sslmode}"
-            );
+            let secret = WHOLE.replace('{', &format!(r#"{{"sslmode": "{sslmode}", "#));
+            assert_eq!(tls(&secret), expected, "{sslmode}");
         }
+    }
+
+    #[test]
+    fn what_is_configured_of_the_address_goes_before_what_the_secret_says() {
+        let login = parse(WHOLE, &Address::default()).unwrap();
+        assert_eq!(
+            place(&login),
+            (&host("db.example")[..], &[6432][..], Some("d"))
+        );
+
+        let proxy = address("proxy.example", 7432, "gym");
+        for secret in [WHOLE, MANAGED] {
+            let login = parse(secret, &proxy).unwrap();
+            assert_eq!(
+                place(&login),
+                (&host("proxy.example")[..], &[7432][..], Some("gym"))
+            );
+            assert_eq!(login.get_user(), Some("u"));
+            assert_eq!(login.get_password(), Some(&b"p"[..]));
+        }
+    }
+
+    #[test]
+    fn an_address_that_nobody_names_is_an_error_that_says_where_it_could_stand() {
+        let proxy = address("proxy.example", 7432, "gym");
+        for (address, expected) in [
+            (
+                Address {
+                    host: None,
+                    ..proxy.clone()
+                },
+                "the secret has no host, and DATABASE_HOST is not set",
+            ),
+            (
+                Address {
+                    database: None,
+                    ..proxy.clone()
+                },
+                "the secret has no dbname, and DATABASE_NAME is not set",
+            ),
+        ] {
+            assert_eq!(parse(MANAGED, &address).unwrap_err().to_string(), expected);
+        }
+        let login = parse(
+            MANAGED,
+            &Address {
+                port: None,
+                ..proxy
+            },
+        )
+        .unwrap();
+        assert_eq!(login.get_ports(), [PORT]);
     }
 
     #[test]
@@ -151,8 +236,10 @@ mod tests {
             "",
             "hunter2",
             r#"{"host": "db.example", "port": "hunter2"}"#,
+            r#"{"username": "hunter2", "host": "db.example", "dbname": "d"}"#,
         ] {
-            assert!(!parse(secret).unwrap_err().to_string().contains("hunter2"));
+            let error = parse(secret, &Address::default()).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 }
