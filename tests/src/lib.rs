@@ -1,10 +1,12 @@
 //! What the tests have in common: an application on a database of its own, and the contract that every answer is held to.
 
 pub mod contract;
+mod functions;
 mod services;
 mod story;
 mod wiretap;
 
+pub use functions::invoke;
 pub use services::{Shared, run, shared};
 pub use story::{Answer, Person, TestApp, story};
 pub use wiretap::{Overheard, Wiretap};

@@ -1,16 +1,16 @@
 use crate::{
     contract::Contract,
+    functions::invoke,
     services::{Shared, run, shared},
     wiretap::Wiretap,
 };
 use ::shared::{
-    App, answer,
+    App,
     db::{Db, DbConfig},
     delivery::Courier,
     mail::MailConfig,
     types::AthleteCode,
 };
-use lambda_http::{Context, LambdaEvent};
 use serde_json::{Map, Value, json, value::RawValue};
 use std::time::Duration;
 use uuid::Uuid;
@@ -298,43 +298,8 @@ impl TestApp {
 
     /// Hands a function an event, as Lambda does.
     pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
-        let payload = RawValue::from_string(event.to_string()).expect("JSON");
-        let mut context = Context::default();
-        context.deadline = u64::MAX;
-        let event = LambdaEvent::new(payload, context);
-        let answer = match function {
-            "assign-workout" => {
-                answer(event, |request| {
-                    Box::pin(assign_workout::handle(&self.app, request))
-                })
-                .await
-            }
-            "join-waitlist" => {
-                answer(event, |request| {
-                    Box::pin(join_waitlist::handle(&self.app, request))
-                })
-                .await
-            }
-            "register-athlete" => {
-                answer(event, |request| {
-                    Box::pin(register_athlete::handle(&self.registrar, request))
-                })
-                .await
-            }
-            "register-business" => {
-                answer(event, |request| {
-                    Box::pin(register_business::handle(&self.app, request))
-                })
-                .await
-            }
-            "signup-link" => {
-                answer(event, |request| {
-                    Box::pin(signup_link::handle(&self.app, request))
-                })
-                .await
-            }
-            other => panic!("these tests do not know {other}"),
-        };
+        let event = RawValue::from_string(event.to_string()).expect("JSON");
+        let answer = invoke(&self.app, &self.registrar, function, event).await;
         Answer {
             status: answer.status(),
             content_type: answer.content_type().to_owned(),
