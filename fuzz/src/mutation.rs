@@ -163,7 +163,9 @@ impl Vocabulary {
                 .map(|entry| entry.expect("an entry").path())
                 .collect();
             entries.sort(); // so that a seed means the same each time
-            entries.iter().for_each(|entry| self.learn(entry));
+            for entry in &entries {
+                self.learn(entry);
+            }
         } else if path
             .extension()
             .is_some_and(|extension| extension == "json")
@@ -176,7 +178,11 @@ impl Vocabulary {
 
     fn hear(&mut self, value: &Value) {
         match value {
-            Value::Array(items) => items.iter().for_each(|item| self.hear(item)),
+            Value::Array(items) => {
+                for item in items {
+                    self.hear(item);
+                }
+            }
             Value::Object(members) => {
                 for (name, member) in members {
                     self.names.push(name.clone());
