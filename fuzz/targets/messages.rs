@@ -66,7 +66,11 @@ fn mail(invitation: &Invitation) {
     let read = MessageParser::default()
         .parse(&mail)
         .expect("a mail is read");
-    let mut headers: Vec<&str> = read.headers().iter().map(|header| header.name()).collect();
+    let mut headers: Vec<&str> = read
+        .headers()
+        .iter()
+        .map(mail_parser::Header::name)
+        .collect();
     headers.sort_unstable();
     let mut expected = vec![
         "Content-Type",

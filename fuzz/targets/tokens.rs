@@ -44,8 +44,8 @@ fn code(tokens: &Tokens<'_>) {
 }
 
 fn cursor(tokens: &Tokens<'_>) {
-    let last = Timestamp::MAX.as_microsecond().unsigned_abs();
-    let microseconds = i64::try_from(tokens.microseconds % last).expect("a time");
+    let number_of_times = Timestamp::MAX.as_microsecond().unsigned_abs();
+    let microseconds = i64::try_from(tokens.microseconds % number_of_times).expect("a time");
     let position = Position {
         created_at: Timestamp::from_microsecond(microseconds).expect("a time"),
         id: Uuid::from_u128(tokens.id),
