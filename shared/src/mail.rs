@@ -147,7 +147,8 @@ fn is_of_an_identity(rejected: &MessageRejected) -> bool {
 }
 
 impl MailConfig {
-    fn mail(&self, invitation: &Invitation) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    /// The mail as SES gets it.
+    pub fn mail(&self, invitation: &Invitation) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         let language = Language::from(&invitation.locale);
         let letter = Letter::new(invitation, &self.app_url, language);
         let mut mail = MessageBuilder::new()

@@ -92,7 +92,8 @@ fn is_of_the_number(refusal: &PublishError) -> bool {
 }
 
 /// One message, whatever the gym is called: its name gets the septets that the rest leaves.
-fn message(invitation: &Invitation, app_url: &AppUrl) -> String {
+#[must_use]
+pub fn message(invitation: &Invitation, app_url: &AppUrl) -> String {
     let (code, link) = (&invitation.athlete_code, invitation.link(app_url));
     let (nameless, rest) = match Language::from(&invitation.locale) {
         Language::English => (

@@ -1,10 +1,19 @@
 //! `openapi.yaml`, and whether an answer keeps to it.
 
+use jsonschema::Validator;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 /// The HTTP contract.
-pub struct Contract(Value);
+pub struct Contract {
+    document: Value,
+    /// Those that have been used, each by the answer that it is for: compiling one takes longer than using it.
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+}
 
 /// A route as the contract has it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,13 +32,18 @@ impl Contract {
     pub fn read(root: &Path) -> Self {
         let text =
             std::fs::read_to_string(root.join("openapi.yaml")).expect("openapi.yaml is there");
-        Self(serde_saphyr::from_str(&text).expect("openapi.yaml is YAML"))
+        Self {
+            document: serde_saphyr::from_str(&text).expect("openapi.yaml is YAML"),
+            validators: Mutex::default(),
+        }
     }
 
     /// Every route.
     #[must_use]
     pub fn operations(&self) -> BTreeSet<Operation> {
-        let paths = self.0["paths"].as_object().expect("the contract has paths");
+        let paths = self.document["paths"]
+            .as_object()
+            .expect("the contract has paths");
         paths
             .iter()
             .flat_map(|(path, item)| {
@@ -64,7 +78,7 @@ impl Contract {
 
     /// Fails the test where the contract does not allow this answer to this route.
     pub fn check(&self, method: &str, path: &str, status: u16, content_type: &str, body: &Value) {
-        let operation = &self.0["paths"][path][method.to_lowercase()];
+        let operation = &self.document["paths"][path][method.to_lowercase()];
         assert!(operation.is_object(), "the contract has no {method} {path}");
         let response = self.resolve(&operation["responses"][status.to_string()]);
         assert!(
@@ -83,9 +97,8 @@ impl Contract {
             schema.is_object(),
             "the contract has no {content_type} for {status} of {method} {path}; the answer was {body}"
         );
-        let schema = json!({"components": self.0["components"], "allOf": [schema]});
-        let validator =
-            jsonschema::validator_for(&schema).expect("the contract's schemas are JSON Schema");
+        let answer = format!("{status} {content_type} of {method} {path}");
+        let validator = self.validator(answer, schema);
         let faults: Vec<String> = validator
             .iter_errors(body)
             .map(|fault| format!("{}: {fault}", fault.instance_path()))
@@ -96,10 +109,20 @@ impl Contract {
         );
     }
 
+    fn validator(&self, answer: String, schema: &Value) -> Arc<Validator> {
+        let compiled = || {
+            let schema = json!({"components": self.document["components"], "allOf": [schema]});
+            let validator = jsonschema::validator_for(&schema);
+            Arc::new(validator.expect("the contract's schemas are JSON Schema"))
+        };
+        let mut validators = self.validators.lock().expect("no schema has failed");
+        Arc::clone(validators.entry(answer).or_insert_with(compiled))
+    }
+
     fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
             Some(reference) => self
-                .0
+                .document
                 .pointer(&reference[1..])
                 .expect("references lead somewhere"),
             None => value,

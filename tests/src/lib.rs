@@ -1,11 +1,13 @@
 //! What the tests have in common: an application on a database of its own, and the contract that every answer is held to.
 
 pub mod contract;
+mod functions;
 mod log;
 mod services;
 mod story;
 mod wiretap;
 
+pub use functions::invoke;
 pub use log::{Log, overhear};
 pub use services::{Shared, run, shared};
 pub use story::{Answer, Person, TestApp, story};

@@ -1,18 +1,18 @@
 use crate::{
     contract::Contract,
+    functions::invoke,
     log::overhear,
     services::{Shared, run, shared},
     wiretap::Wiretap,
 };
 use ::shared::{
-    App, answer,
+    App,
     db::{Address, Db, DbConfig},
     delivery::Courier,
-    http,
     mail::MailConfig,
     types::AthleteCode,
 };
-use lambda_http::{Context, LambdaEvent, http::HeaderMap};
+use lambda_http::http::HeaderMap;
 use serde_json::{Map, Value, json, value::RawValue};
 use std::time::Duration;
 use uuid::Uuid;
@@ -321,10 +321,7 @@ impl TestApp {
     /// Hands a function an event, as Lambda does, and holds what it logs to saying nothing of what was said.
     pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
         let payload = RawValue::from_string(event.to_string()).expect("JSON");
-        let mut context = Context::default();
-        context.deadline = u64::MAX;
-        let (answer, log) =
-            overhear(self.answer(function, LambdaEvent::new(payload, context))).await;
+        let (answer, log) = overhear(invoke(&self.app, &self.registrar, function, payload)).await;
         let answer = Answer {
             status: answer.status(),
             headers: answer.headers().clone(),
@@ -333,42 +330,6 @@ impl TestApp {
         assert_eq!(log.request()["status"], answer.status);
         log.keeps_to_itself(event, &answer.body);
         answer
-    }
-
-    async fn answer(&self, function: &str, event: LambdaEvent<Box<RawValue>>) -> http::Answer {
-        match function {
-            "assign-workout" => {
-                answer(event, |request| {
-                    Box::pin(assign_workout::handle(&self.app, request))
-                })
-                .await
-            }
-            "join-waitlist" => {
-                answer(event, |request| {
-                    Box::pin(join_waitlist::handle(&self.app, request))
-                })
-                .await
-            }
-            "register-athlete" => {
-                answer(event, |request| {
-                    Box::pin(register_athlete::handle(&self.registrar, request))
-                })
-                .await
-            }
-            "register-business" => {
-                answer(event, |request| {
-                    Box::pin(register_business::handle(&self.app, request))
-                })
-                .await
-            }
-            "signup-link" => {
-                answer(event, |request| {
-                    Box::pin(signup_link::handle(&self.app, request))
-                })
-                .await
-            }
-            other => panic!("these tests do not know {other}"),
-        }
     }
 
     /// What a statement says of this test's database: the first column of its first row.
