@@ -6,6 +6,7 @@
 import copy
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import sys
@@ -16,6 +17,9 @@ from samtranslator.yaml_helper import yaml_parse
 
 # The translator wants to know one; none is asked.
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-south-1")
+
+# It misses a configuration that only SAM's own service has.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
