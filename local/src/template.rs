@@ -1,11 +1,11 @@
 //! What `template.yaml` says of the functions and their routes. It is the only place where routes are written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// What is deployed, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Function {
     pub timeout: Duration,
     /// How often it is invoked by itself, if it is.
     pub every: Option<Duration>,
+    /// The names of the environment variables that it is given.
+    pub variables: BTreeSet<String>,
 }
 
 /// A method and a path of the HTTP API, and what answers it.
@@ -60,6 +62,17 @@ struct Globals {
 #[serde(rename_all = "PascalCase", default)]
 struct FunctionGlobals {
     timeout: Option<u64>,
+    environment: Environment,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Environment {
+    #[expect(
+        clippy::zero_sized_map_values,
+        reason = "the YAML has a map, and only its keys are read"
+    )]
+    variables: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +88,7 @@ struct Resource {
 struct Properties {
     code_uri: Option<String>,
     timeout: Option<u64>,
+    environment: Environment,
     events: BTreeMap<String, Event>,
     auth: ApiAuth,
 }
@@ -162,10 +176,13 @@ impl Template {
                 .timeout
                 .or(document.globals.function.timeout)
                 .unwrap_or(3);
+            let of_all = document.globals.function.environment.variables.keys();
+            let its_own = resource.properties.environment.variables.into_keys();
             template.functions.push(Function {
                 name: function,
                 timeout: Duration::from_secs(timeout),
                 every,
+                variables: of_all.cloned().chain(its_own).collect(),
             });
         }
         template
@@ -219,6 +236,9 @@ Parameters:
 Globals:
   Function:
     Timeout: 10
+    Environment:
+      Variables:
+        SECRET: !Ref Secret
 Resources:
   Api:
     Type: AWS::Serverless::HttpApi
@@ -245,7 +265,7 @@ Resources:
               Condition: !If [A, B, !Ref AWS::NoValue]
       Environment:
         Variables:
-          SECRET: !Ref Secret
+          URL: !If [A, !Ref Url, ""]
       Events:
         Register:
           Type: HttpApi
@@ -272,16 +292,22 @@ Resources:
     #[test]
     fn routes_are_read_past_everything_else() {
         let template = Template::parse(YAML).unwrap();
-        let function = |name: &str, seconds, every| Function {
+        let function = |name: &str, seconds, every, variables: &[&str]| Function {
             name: name.into(),
             timeout: Duration::from_secs(seconds),
             every,
+            variables: variables.iter().map(|name| (*name).to_owned()).collect(),
         };
         assert_eq!(
             template.functions,
             [
-                function("register-athlete", 10, Some(Duration::from_mins(1))),
-                function("join-waitlist", 20, None)
+                function(
+                    "register-athlete",
+                    10,
+                    Some(Duration::from_mins(1)),
+                    &["SECRET", "URL"]
+                ),
+                function("join-waitlist", 20, None, &["SECRET"])
             ]
         );
         assert_eq!(

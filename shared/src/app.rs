@@ -1,5 +1,5 @@
 use crate::{
-    config::{Faults, variables},
+    config::{Faults, Variables, variables},
     db::{Db, DbConfig},
 };
 
@@ -12,7 +12,13 @@ pub struct App {
 impl App {
     /// From the environment variables.
     pub async fn from_env() -> Result<Self, Faults> {
-        let mut variables = variables();
+        Self::from_variables(variables()).await
+    }
+
+    /// From variables that are found otherwise.
+    pub async fn from_variables(
+        mut variables: Variables<impl Fn(&str) -> Option<String>>,
+    ) -> Result<Self, Faults> {
         let config = DbConfig::from_variables(&mut variables);
         let config = variables.finish(config)?;
         Ok(Self {

@@ -1,5 +1,9 @@
 use serde_json::json;
-use std::collections::BTreeSet;
+use shared::{
+    config::{Faults, Variables},
+    db::DbConfig,
+};
+use std::{cell::RefCell, collections::BTreeSet};
 use tests::{
     contract::{Contract, Operation},
     story,
@@ -71,6 +75,43 @@ fn no_route_that_needs_a_token_answers_without_claims() {
             );
         }
     });
+}
+
+#[test]
+fn a_function_is_given_the_variables_that_it_reads_and_no_others() {
+    story(async |app| {
+        for function in &app.shared.template.functions {
+            let asked_for = RefCell::new(BTreeSet::new());
+            // None is found, so that all faults are gathered and nothing is opened.
+            let variables = Variables::new(|name: &str| {
+                asked_for.borrow_mut().insert(name.to_owned());
+                None
+            });
+            let faults = match function.name.as_str() {
+                "register-athlete" => register_athlete::App::from_variables(variables).await.err(),
+                "deliver-invitations" => deliver_invitations::App::from_variables(variables)
+                    .await
+                    .err(),
+                "migrate" => migrations_config(variables).err(),
+                _ => shared::App::from_variables(variables).await.err(),
+            };
+            assert!(faults.is_some(), "{} needs no variable", function.name);
+            assert_eq!(
+                asked_for.into_inner(),
+                function.variables,
+                "{}",
+                function.name
+            );
+        }
+    });
+}
+
+/// What `migrate` reads.
+fn migrations_config(
+    mut variables: Variables<impl Fn(&str) -> Option<String>>,
+) -> Result<DbConfig, Faults> {
+    let config = DbConfig::from_variables(&mut variables);
+    variables.finish(config)
 }
 
 #[test]

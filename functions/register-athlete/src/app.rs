@@ -1,5 +1,5 @@
 use shared::{
-    config::{Faults, variables},
+    config::{Faults, Variables, variables},
     db::{Db, DbConfig},
     delivery::Courier,
     mail::MailConfig,
@@ -24,7 +24,13 @@ pub struct App {
 impl App {
     /// From the environment variables.
     pub async fn from_env() -> Result<Self, Faults> {
-        let mut variables = variables();
+        Self::from_variables(variables()).await
+    }
+
+    /// From variables that are found otherwise.
+    pub async fn from_variables(
+        mut variables: Variables<impl Fn(&str) -> Option<String>>,
+    ) -> Result<Self, Faults> {
         let db = DbConfig::from_variables(&mut variables);
         let mail = MailConfig::from_variables(&mut variables);
         let invitation_days = variables

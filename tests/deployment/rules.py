@@ -1,0 +1,325 @@
+"""What must hold of the template once SAM has translated it. No other tool looks at these.
+
+A rule takes the translated template and gives its faults, one sentence each; none is good.
+"""
+
+import json
+import re
+
+from translation import PARAMETERS
+
+# Routes that answer without a token, each for a reason.
+OPEN_ROUTES = {("post", "/waitlist")}  # who joins has no account yet
+
+# Functions that may send mails and text messages.
+SENDERS = {"RegisterAthlete", "DeliverInvitations"}
+
+# Statements that name no single resource, each for a reason.
+WIDE_STATEMENTS = {
+    "SendTextMessages",  # a telephone number is no resource; topics are left out by name
+}
+
+# AWS's own policies, of which some name no resource either: all that SAM adds to a role, and nothing else.
+MANAGED_POLICIES = {
+    "service-role/AWSLambdaBasicExecutionRole",  # writes logs
+    "service-role/AWSLambdaVPCAccessExecutionRole",  # network interfaces have no names beforehand
+    "AWSXrayWriteOnlyAccess",  # traces are no resources
+    "service-role/AWSCodeDeployRoleForLambda",  # CodeDeploy's, to shift the traffic
+}
+
+# Invoked by a deployment, by name, so that it is the newest code that migrates.
+WITHOUT_ALIAS = {"Migrate"}
+
+
+def of_type(template, kind):
+    """The resources of a type, by their names."""
+    return {name: r for name, r in template["Resources"].items() if r["Type"] == kind}
+
+
+def functions(template):
+    return of_type(template, "AWS::Lambda::Function")
+
+
+def branches(value):
+    """What a value can be, whatever the conditions are: both sides of every Fn::If, nothing for AWS::NoValue."""
+    if isinstance(value, dict) and "Fn::If" in value:
+        _, one, other = value["Fn::If"]
+        return branches(one) + branches(other)
+    return [] if value == {"Ref": "AWS::NoValue"} else [value]
+
+
+def as_list(value):
+    """One thing or a list of them, as policies have it."""
+    items = value if isinstance(value, list) else [value]
+    return [branch for item in items for branch in branches(item)]
+
+
+def references(value):
+    """The names that a value refers to: by Ref, Fn::GetAtt and Fn::Sub, wherever in it they are."""
+    if isinstance(value, list):
+        return {name for item in value for name in references(item)}
+    if not isinstance(value, dict):
+        return set()
+    names = set()
+    for key, inner in value.items():
+        if key == "Ref":
+            names.add(inner)
+        elif key == "Fn::GetAtt":
+            names.add(inner.split(".")[0] if isinstance(inner, str) else inner[0])
+        elif key == "Fn::Sub":
+            text, variables = (inner, {}) if isinstance(inner, str) else inner
+            used = {name.split(".")[0] for name in re.findall(r"\$\{([^!}]+)\}", text)}
+            names |= (used - variables.keys()) | references(variables)
+        else:
+            names |= references(inner)
+    return names
+
+
+def statements(template):
+    """Every statement of every policy, with the resource that it belongs to."""
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        inline = properties.get("Policies", []) if resource["Type"] == "AWS::IAM::Role" else []
+        for holder in [properties, *inline]:
+            for statement in as_list(holder.get("PolicyDocument", {}).get("Statement", [])):
+                yield name, statement
+
+
+def allowed(template, function):
+    """The actions that a function's role allows it."""
+    role = functions(template)[function]["Properties"]["Role"]["Fn::GetAtt"][0]
+    return {action for name, statement in statements(template) if name == role for action in as_list(statement["Action"])}
+
+
+def every_route_needs_a_token(template):
+    (api,) = of_type(template, "AWS::ApiGatewayV2::Api").values()
+    body = api["Properties"]["Body"]
+    scheme = body.get("components", {}).get("securitySchemes", {}).get("Jwt", {})
+    if scheme.get("x-amazon-apigateway-authorizer", {}).get("type") != "jwt":
+        yield "there is no JWT authorizer"
+    for path, methods in body["paths"].items():
+        for method, route in methods.items():
+            is_open = route.get("security", []) in ([], [{"NONE": []}])
+            if is_open != ((method, path) in OPEN_ROUTES):
+                yield f"{method.upper()} {path} is {'open' if is_open else 'not open'}"
+            elif not is_open and route["security"] != [{"Jwt": []}]:
+                yield f"{method.upper()} {path} has another authorizer"
+
+
+def browsers_call_from_the_app_alone(template):
+    (api,) = of_type(template, "AWS::ApiGatewayV2::Api").values()
+    cors = api["Properties"]["Body"].get("x-amazon-apigateway-cors", {})
+    # SAM has put AppUrl's value in its place.
+    if len(cors.get("allowOrigins", [])) != 1 or PARAMETERS["AppUrl"] not in json.dumps(cors["allowOrigins"]):
+        yield "other origins than that of AppUrl may call"
+    for member in ("allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders"):
+        if any("*" in str(value) for value in cors.get(member, [])):
+            yield f"{member} has a wildcard"
+
+
+def policies_name_their_actions_and_resources(template):
+    for name, statement in statements(template):
+        sid = statement.get("Sid", "?")
+        for action in as_list(statement.get("Action", "*")):
+            if "*" in action:
+                yield f"{name}, {sid}: the action {action}"
+        is_wide = "NotResource" in statement or any("*" in json.dumps(r) for r in as_list(statement.get("Resource", "*")))
+        if is_wide and sid not in WIDE_STATEMENTS:
+            yield f"{name}, {sid}: no single resource"
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        for arn in role["Properties"].get("ManagedPolicyArns", []):
+            if arn.split(":policy/")[-1] not in MANAGED_POLICIES:
+                yield f"{name}: the managed policy {arn}"
+
+
+def every_function_has_a_role_of_its_own(template):
+    roles = [json.dumps(function["Properties"]["Role"]) for function in functions(template).values()]
+    for name, function in functions(template).items():
+        if roles.count(json.dumps(function["Properties"]["Role"])) > 1:
+            yield f"{name} shares its role"
+
+
+def only_the_senders_may_send(template):
+    for name in functions(template):
+        sends = any(action.startswith("ses:") or action == "sns:Publish" for action in allowed(template, name))
+        if sends != (name in SENDERS):
+            yield f"{name} may {'' if sends else 'not '}send"
+
+
+def who_is_told_of_the_secret_may_read_it_and_nobody_else(template):
+    """Who is told of it is who opens the database: a Rust test holds the variables to what the code reads."""
+    for name, function in functions(template).items():
+        is_told = "DATABASE_SECRET_ID" in function["Properties"].get("Environment", {}).get("Variables", {})
+        if is_told != ("secretsmanager:GetSecretValue" in allowed(template, name)):
+            yield f"{name} is {'' if is_told else 'not '}told of the secret"
+
+
+def logs_are_kept_for_a_time_and_traces_made(template):
+    groups = of_type(template, "AWS::Logs::LogGroup")
+    taken = set()
+    for name, function in functions(template).items():
+        logging = function["Properties"].get("LoggingConfig", {})
+        group = logging.get("LogGroup", {}).get("Ref")
+        if "RetentionInDays" not in groups.get(group, {}).get("Properties", {}):
+            yield f"{name} has no log group with a retention"
+        if group in taken:
+            yield f"{name} shares its log group"
+        taken.add(group)
+        if logging.get("LogFormat") != "JSON":
+            yield f"{name} does not log JSON"
+        if function["Properties"].get("TracingConfig") != {"Mode": "Active"}:
+            yield f"{name} is not traced"
+
+
+def every_function_can_be_held_back(template):
+    for name, function in functions(template).items():
+        reserved = branches(function["Properties"].get("ReservedConcurrentExecutions", {"Ref": "AWS::NoValue"}))
+        if not reserved:
+            yield f"{name} takes as many environments as it likes"
+
+
+def new_code_comes_by_the_alias(template):
+    """Whatever invokes a function invokes its alias: the function itself would be all of the new code at once."""
+    resources = template["Resources"]
+    (api,) = of_type(template, "AWS::ApiGatewayV2::Api").values()
+    callers = {
+        f"{method.upper()} {path}": route["x-amazon-apigateway-integration"]["uri"]
+        for path, methods in api["Properties"]["Body"]["paths"].items()
+        for method, route in methods.items()
+    }
+    callers |= {name: s["Properties"]["Target"]["Arn"] for name, s in of_type(template, "AWS::Scheduler::Schedule").items()}
+    for name, rule in of_type(template, "AWS::Events::Rule").items():
+        callers |= {name: target["Arn"] for target in rule["Properties"]["Targets"]}
+    for caller, target in callers.items():
+        if any(resources.get(name, {}).get("Type") == "AWS::Lambda::Function" for name in references(target)):
+            yield f"{caller} passes the alias by"
+    for name, config in of_type(template, "AWS::Lambda::EventInvokeConfig").items():
+        if config["Properties"]["Qualifier"] != "live":
+            yield f"{name} is not the alias's"
+
+    aliases = of_type(template, "AWS::Lambda::Alias").values()
+    shifted = [alias for alias in aliases if "CodeDeployLambdaAliasUpdate" in alias.get("UpdatePolicy", {})]
+    with_alias = {alias["Properties"]["FunctionName"]["Ref"] for alias in shifted}
+    for name in functions(template):
+        if (name in with_alias) == (name in WITHOUT_ALIAS):
+            yield f"{name} has {'an' if name in with_alias else 'no'} alias that CodeDeploy shifts"
+    for name, group in of_type(template, "AWS::CodeDeploy::DeploymentGroup").items():
+        alarms = [branch for branch in branches(group["Properties"].get("AlarmConfiguration", {})) if branch]
+        if [references(branch) for branch in alarms] != [{"FunctionErrors", "ServerErrors"}]:
+            yield f"{name} does not go back on the alarms"
+
+
+def a_release_makes_new_versions(template):
+    """SAM calls a version by the first ten characters of Release: where it does not, the alias stays on the old variables."""
+    for name, version in of_type(template, "AWS::Lambda::Version").items():
+        if not name.startswith(f"{version['Properties']['FunctionName']['Ref']}Version{PARAMETERS['Release'][:10]}"):
+            yield f"{name} does not follow Release"
+
+
+def nothing_waits_for_itself(template):
+    """CloudFormation refuses circles, but only once the stack is made; and what an UpdatePolicy refers to counts too."""
+    resources = template["Resources"]
+    waits_for = {}
+    for name, resource in resources.items():
+        others = {key: value for key, value in resource.items() if key not in ("Metadata", "DependsOn")}
+        waits_for[name] = (references(others) | set(as_list(resource.get("DependsOn", [])))) & resources.keys()
+    while leaves := [name for name, others in waits_for.items() if not others]:
+        waits_for = {name: others - set(leaves) for name, others in waits_for.items() if name not in leaves}
+    if waits_for:
+        yield f"a circle among {', '.join(sorted(waits_for))}"
+
+
+def dead_letters_are_kept(template):
+    """What EventBridge sends to a queue needs the queue's leave; what is invoked without a caller needs a queue."""
+    welcome = set()
+    for name, statement in statements(template):
+        if template["Resources"][name]["Type"] == "AWS::SQS::QueuePolicy" \
+                and statement["Principal"] == {"Service": "events.amazonaws.com"} and statement["Action"] == "sqs:SendMessage":
+            welcome |= references(statement["Resource"])
+    for name, rule in of_type(template, "AWS::Events::Rule").items():
+        for target in rule["Properties"]["Targets"]:
+            if not references(target.get("DeadLetterConfig")) & welcome:
+                yield f"{name} loses what Lambda does not take"
+    for name, schedule in of_type(template, "AWS::Scheduler::Schedule").items():
+        if not references(schedule["Properties"]["Target"].get("DeadLetterConfig")):
+            yield f"{name} loses what Lambda does not take"
+    for config in of_type(template, "AWS::Lambda::EventInvokeConfig").values():
+        name = config["Properties"]["FunctionName"]["Ref"]
+        if "DeadLetterConfig" not in functions(template)[name]["Properties"]:
+            yield f"{name} loses the events that it fails on"
+
+
+def alarms_reach_somebody(template):
+    for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
+        properties = alarm["Properties"]
+        for member in ("AlarmActions", "OKActions"):
+            if properties.get(member) != [{"Ref": "Alarms"}]:
+                yield f"{name} has no {member}"
+        for member in ("AlarmDescription", "TreatMissingData"):
+            if member not in properties:
+                yield f"{name} has no {member}"
+
+
+def no_function_is_overlooked(template):
+    """Who adds a function adds it to the alarms that are made of every function's counts."""
+    alarms = of_type(template, "AWS::CloudWatch::Alarm")
+    for name in functions(template).keys() - WITHOUT_ALIAS:
+        for alarm in ("FunctionErrors", "Throttles"):
+            if name not in references(alarms[alarm]["Properties"]["Metrics"]):
+                yield f"{alarm} does not know of {name}"
+    (dashboard,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
+    for name in functions(template).keys() - references(dashboard["Properties"]["DashboardBody"]):
+        yield f"the dashboard does not show {name}"
+
+
+def the_dashboard_can_be_read(template):
+    for name, dashboard in of_type(template, "AWS::CloudWatch::Dashboard").items():
+        text = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+        try:
+            widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", text))["widgets"]
+        except ValueError as error:
+            yield f"{name} is no JSON: {error}"
+            continue
+        places = set()
+        for widget in widgets:
+            for x in range(widget["x"], widget["x"] + widget["width"]):
+                for y in range(widget["y"], widget["y"] + widget["height"]):
+                    if (x, y) in places or x >= 24:
+                        yield f"{name}: {widget['properties']['title']} has no place"
+                        break
+                    places.add((x, y))
+
+
+def parameters_explain_and_defend_themselves(template):
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    used = references({key: template.get(key, {}) for key in ("Resources", "Conditions", "Outputs", "Rules")})
+    for name, parameter in template["Parameters"].items():
+        if not {"Description", "ConstraintDescription"} <= parameter.keys():
+            yield f"{name} is not described"
+        if not ({"AllowedPattern", "AllowedValues"} & parameter.keys() or {"MinValue", "MaxValue"} <= parameter.keys()):
+            yield f"{name} takes anything"
+        if grouped.count(name) != 1:
+            yield f"{name} is in {grouped.count(name)} groups"
+        if name not in used and name != "Release":  # which SAM has used up
+            yield f"{name} is for nothing"
+
+
+RULES = [
+    every_route_needs_a_token,
+    browsers_call_from_the_app_alone,
+    policies_name_their_actions_and_resources,
+    every_function_has_a_role_of_its_own,
+    only_the_senders_may_send,
+    who_is_told_of_the_secret_may_read_it_and_nobody_else,
+    logs_are_kept_for_a_time_and_traces_made,
+    every_function_can_be_held_back,
+    new_code_comes_by_the_alias,
+    a_release_makes_new_versions,
+    nothing_waits_for_itself,
+    dead_letters_are_kept,
+    alarms_reach_somebody,
+    no_function_is_overlooked,
+    the_dashboard_can_be_read,
+    parameters_explain_and_defend_themselves,
+]
