@@ -37,10 +37,13 @@ pub struct Pooler {
 
 /// The program that `LOCAL_POOLER` asks for; none where the variable is not set.
 pub fn wanted() -> Result<Option<Program>> {
-    match env::var(VARIABLE) {
-        Err(env::VarError::NotPresent) => Ok(None),
-        Ok(value) if value == "pgbouncer" => Program::find(&PROGRAMS).map(Some),
-        other => bail!("{VARIABLE} must be pgbouncer or not set at all, not {other:?}"),
+    match env::var_os(VARIABLE) {
+        None => Ok(None),
+        Some(value) if value == "pgbouncer" => Program::find(&PROGRAMS).map(Some),
+        Some(other) => bail!(
+            "{VARIABLE} must be pgbouncer or not set at all, not {}",
+            other.display()
+        ),
     }
 }
 
