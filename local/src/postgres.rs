@@ -13,17 +13,21 @@ use tokio::sync::OnceCell;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::child::Child;
 use crate::logs::Logs;
 use crate::progress;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
+use cluster::Cluster;
+pub use cluster::Shutdown;
 
 /// The database from which the others are cloned, on a private server.
 const TEMPLATE: &str = "template";
 
 /// What the names of all databases made here begin with; the time they were made at follows.
 const PREFIX: &str = "onboarding_";
+
+/// How long a private server may take until it answers.
+const STARTUP: Duration = Duration::from_secs(30);
 
 /// How old a database on a server that is not ours must be to count as left over from a run that was killed.
 const LEFT_OVER: Duration = Duration::from_hours(24);
@@ -43,8 +47,8 @@ pub struct Postgres {
     port: u16,
     user: String,
     password: String,
-    /// The server's process; none if it is not ours.
-    server: Option<Child>,
+    /// The private server; none if it is not ours.
+    cluster: Option<Cluster>,
     /// The migrated database, made at first use.
     template: OnceCell<String>,
 }
@@ -59,7 +63,7 @@ impl Postgres {
                 server.drop_left_over().await?;
                 Ok(server)
             }
-            Err(_) => Self::private(workspace, tools, logs).await,
+            Err(_) => Self::start_private(workspace, tools, logs).await,
         }
     }
 
@@ -77,19 +81,20 @@ impl Postgres {
             user: config.get_user().context(wrong)?.to_owned(),
             password: text(config.get_password()),
             config,
-            server: None,
+            cluster: None,
             template: OnceCell::new(),
         })
     }
 
-    async fn private(workspace: &Workspace, tools: &Tools, logs: &Logs) -> Result<Self> {
+    /// Starts a private server, whatever `DATABASE_URL` says: one that may be restarted.
+    pub async fn start_private(workspace: &Workspace, tools: &Tools, logs: &Logs) -> Result<Self> {
         let found = binaries::find(workspace, tools)?;
-        let (port, child) = cluster::start(&found, &logs.file("postgres"))?;
-        // The server trusts whoever connects; the functions want a password to read from their secret all the same.
+        let cluster = cluster::start(&found, &logs.file("postgres"))?;
+        let port = cluster.port;
         let (host, user, password) = (
             "127.0.0.1".to_owned(),
-            "postgres".to_owned(),
-            "local".to_owned(),
+            cluster::USER.to_owned(),
+            cluster::PASSWORD.to_owned(),
         );
         let mut config = Config::new();
         config
@@ -98,10 +103,9 @@ impl Postgres {
             .user(&user)
             .password(&password)
             .dbname("postgres");
-        child
-            .ready(Duration::from_secs(30), || async {
-                connect(&config).await.is_ok()
-            })
+        cluster
+            .server
+            .ready(STARTUP, || async { connect(&config).await.is_ok() })
             .await?;
         Ok(Self {
             config,
@@ -109,7 +113,7 @@ impl Postgres {
             port,
             user,
             password,
-            server: Some(child),
+            cluster: Some(cluster),
             template: OnceCell::new(),
         })
     }
@@ -213,10 +217,25 @@ impl Postgres {
         self.run(database, statement).await
     }
 
+    /// Brings a private server down and waits until it is up again, on the same data and port.
+    pub async fn restart(&self, how: Shutdown) -> Result<()> {
+        let cluster = self
+            .cluster
+            .as_ref()
+            .context("only a private server can be restarted")?;
+        cluster.restart(how)?;
+        cluster
+            .server
+            .ready(STARTUP, || async {
+                !cluster.is_going_down() && connect(&self.config).await.is_ok()
+            })
+            .await
+    }
+
     /// Stops a private server; on one that was given, drops the databases that this process has made.
     pub async fn stop(&self) -> Result<()> {
-        if let Some(child) = &self.server {
-            return child.stop().await;
+        if let Some(cluster) = &self.cluster {
+            return cluster.server.stop().await;
         }
         for name in self.made_databases().await? {
             if made_by_this_process(&name) {
