@@ -6,5 +6,5 @@ mod story;
 mod wiretap;
 
 pub use services::{Shared, run, shared};
-pub use story::{Answer, Person, TestApp, story};
+pub use story::{Answer, Person, TestApp, id, story};
 pub use wiretap::{Overheard, Wiretap};
