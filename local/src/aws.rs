@@ -69,6 +69,11 @@ impl Aws {
         Ok(aws)
     }
 
+    /// The port on which all services answer.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where all services answer, for `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 
 use crate::build::Binaries;
 use crate::child::{Child, Stop, guarded};
@@ -93,8 +93,8 @@ pub struct Lambda {
 #[derive(Debug)]
 struct Function {
     environments: Vec<Environment>,
-    /// Told when a process of the function ends.
-    ended: Arc<Notify>,
+    /// How many processes of the function have ended by themselves.
+    ended: Arc<watch::Sender<usize>>,
     places: Semaphore,
     timeout: Duration,
 }
@@ -136,7 +136,7 @@ impl Lambda {
             let binary = binaries.get(name).with_context(|| {
                 format!("template.yaml has a function functions/{name}, but no crate of the workspace makes a binary {name}")
             })?;
-            let ended = Arc::new(Notify::new());
+            let ended = Arc::new(watch::Sender::new(0));
             let environments = (0..copies)
                 .map(|_| {
                     let launch = Launch {
@@ -176,6 +176,12 @@ impl Lambda {
         self.functions.keys().map(String::as_str)
     }
 
+    /// How many processes of the functions have ended by themselves since the start, and were replaced.
+    pub fn crashes(&self) -> usize {
+        let ended = |function: &Function| *function.ended.borrow();
+        self.functions.values().map(ended).sum()
+    }
+
     /// Invokes a function and waits for its end. An error means that it could not be invoked.
     ///
     /// When a process of the function ends meanwhile, the invocation has failed. cargo-lambda does not tell which process has
@@ -190,9 +196,10 @@ impl Lambda {
             .acquire()
             .await
             .context("the functions have been stopped")?;
+        let mut ended = function.ended.subscribe();
         tokio::select! {
             outcome = self.post(name, event) => outcome,
-            () = function.ended.notified() => Ok(Outcome::Failed("its process ended".to_owned())),
+            _ = ended.changed() => Ok(Outcome::Failed("its process ended".to_owned())),
             () = tokio::time::sleep(function.timeout) => {
                 Ok(Outcome::Failed(format!("it timed out after {} s", function.timeout.as_secs())))
             }

@@ -1,6 +1,7 @@
 //! The log files of one run: one for each program of the stack.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,11 +18,14 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Makes the directory of this process under `target/local/logs`, and removes those of runs long past.
+    /// Makes a directory under `target/local/logs`, named after this process and how many it has made before, and removes those of
+    /// runs long past.
     pub fn new(workspace: &Workspace) -> Result<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
         let all = workspace.local()?.join("logs");
         remove_old(&all);
-        let directory = all.join(std::process::id().to_string());
+        let made = MADE.fetch_add(1, Ordering::Relaxed);
+        let directory = all.join(format!("{}-{made}", std::process::id()));
         std::fs::create_dir_all(&directory)
             .with_context(|| format!("can't make the log directory {}", directory.display()))?;
         Ok(Self { directory })

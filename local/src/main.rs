@@ -68,6 +68,7 @@ async fn dev(arguments: &Arguments) -> Result<ExitCode> {
         instances: Instances::Concurrent(CONCURRENCY),
         schedules: true,
         large: arguments.seed_large,
+        ..Options::default()
     };
     let stack = tokio::select! {
         stack = Stack::start(options) => stack?,

@@ -14,11 +14,12 @@ use tokio::sync::OnceCell;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::child::Child;
 use crate::logs::Logs;
 use crate::progress;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
+use cluster::Cluster;
+pub use cluster::Shutdown;
 use pooler::Pooler;
 
 /// The database from which the others are cloned, on a private server.
@@ -26,6 +27,9 @@ const TEMPLATE: &str = "template";
 
 /// What the names of all databases made here begin with; the time they were made at follows.
 const PREFIX: &str = "onboarding_";
+
+/// How long a private server may take until it answers.
+const STARTUP: Duration = Duration::from_secs(30);
 
 /// How old a database on a server that is not ours must be to count as left over from a run that was killed.
 const LEFT_OVER: Duration = Duration::from_hours(24);
@@ -45,8 +49,8 @@ pub struct Postgres {
     port: u16,
     user: String,
     password: String,
-    /// The server's process; none if it is not ours.
-    server: Option<Child>,
+    /// The private server; none if it is not ours.
+    cluster: Option<Cluster>,
     /// What stands between the functions and the server, if anything does.
     pooler: Option<Pooler>,
     /// The migrated database, made at first use.
@@ -66,7 +70,7 @@ impl Postgres {
                 server.drop_left_over().await?;
                 server
             }
-            Err(_) => Self::private(workspace, tools, logs).await?,
+            Err(_) => Self::start_private(workspace, tools, logs).await?,
         };
         if let Some(program) = program {
             let log = logs.file("pgbouncer");
@@ -89,20 +93,21 @@ impl Postgres {
             user: config.get_user().context(wrong)?.to_owned(),
             password: text(config.get_password()),
             config,
-            server: None,
+            cluster: None,
             pooler: None,
             template: OnceCell::new(),
         })
     }
 
-    async fn private(workspace: &Workspace, tools: &Tools, logs: &Logs) -> Result<Self> {
+    /// Starts a private server, whatever `DATABASE_URL` says: one that may be restarted.
+    pub async fn start_private(workspace: &Workspace, tools: &Tools, logs: &Logs) -> Result<Self> {
         let found = binaries::find(workspace, tools)?;
-        let (port, child) = cluster::start(&found, &logs.file("postgres"))?;
-        // The server trusts whoever connects; the functions want a password to read from their secret all the same.
+        let cluster = cluster::start(&found, &logs.file("postgres"))?;
+        let port = cluster.port;
         let (host, user, password) = (
             "127.0.0.1".to_owned(),
-            "postgres".to_owned(),
-            "local".to_owned(),
+            cluster::USER.to_owned(),
+            cluster::PASSWORD.to_owned(),
         );
         let mut config = Config::new();
         config
@@ -111,10 +116,9 @@ impl Postgres {
             .user(&user)
             .password(&password)
             .dbname("postgres");
-        child
-            .ready(Duration::from_secs(30), || async {
-                connect(&config).await.is_ok()
-            })
+        cluster
+            .server
+            .ready(STARTUP, || async { connect(&config).await.is_ok() })
             .await?;
         Ok(Self {
             config,
@@ -122,7 +126,7 @@ impl Postgres {
             port,
             user,
             password,
-            server: Some(child),
+            cluster: Some(cluster),
             pooler: None,
             template: OnceCell::new(),
         })
@@ -150,18 +154,10 @@ impl Postgres {
     /// How the functions connect to a database, by way of the pooler if there is one, as RDS writes it into its secret in Secrets
     /// Manager.
     pub fn secret(&self, database: &str) -> Value {
-        match &self.pooler {
-            Some(pooler) => self.secret_by("127.0.0.1", pooler.port(), database),
-            None => self.administrative_secret(database),
-        }
-    }
-
-    /// The same past any pooler: for migrations, which hold a lock for longer than a transaction.
-    pub fn administrative_secret(&self, database: &str) -> Value {
-        self.secret_by(&self.host, self.port, database)
-    }
-
-    fn secret_by(&self, host: &str, port: u16, database: &str) -> Value {
+        let (host, port) = match &self.pooler {
+            Some(pooler) => ("127.0.0.1", pooler.port()),
+            None => (self.host.as_str(), self.port),
+        };
         json!({
             "host": host,
             "port": port,
@@ -170,6 +166,14 @@ impl Postgres {
             "dbname": database,
             "sslmode": "disable",
         })
+    }
+
+    /// What leads a function past any pooler: migrations hold a lock for longer than a transaction.
+    pub fn address_variables(&self) -> [(&'static str, String); 2] {
+        [
+            ("DATABASE_HOST", self.host.clone()),
+            ("DATABASE_PORT", self.port.to_string()),
+        ]
     }
 
     /// Connects to a database, past any pooler. The connection's other half runs as a task until the client is dropped.
@@ -261,13 +265,28 @@ impl Postgres {
         self.run(database, statement).await
     }
 
+    /// Brings a private server down and waits until it is up again, on the same data and port.
+    pub async fn restart(&self, how: Shutdown) -> Result<()> {
+        let cluster = self
+            .cluster
+            .as_ref()
+            .context("only a private server can be restarted")?;
+        cluster.restart(how)?;
+        cluster
+            .server
+            .ready(STARTUP, || async {
+                !cluster.is_going_down() && connect(&self.config).await.is_ok()
+            })
+            .await
+    }
+
     /// Stops the pooler, and a private server; on one that was given, drops the databases that this process has made.
     pub async fn stop(&self) -> Result<()> {
         if let Some(pooler) = &self.pooler {
             pooler.stop().await?;
         }
-        if let Some(child) = &self.server {
-            return child.stop().await;
+        if let Some(cluster) = &self.cluster {
+            return cluster.server.stop().await;
         }
         for name in self.made_databases().await? {
             if made_by_this_process(&name) {

@@ -27,6 +27,17 @@ pub struct Services {
 impl Services {
     /// Starts both, installing first what is not there yet.
     pub async fn start() -> Result<Self> {
+        Self::start_with(Postgres::start).await
+    }
+
+    /// The same with a PostgreSQL server of its own, whatever `DATABASE_URL` says: one that may be restarted.
+    pub async fn start_private() -> Result<Self> {
+        Self::start_with(Postgres::start_private).await
+    }
+
+    async fn start_with(
+        postgres: impl AsyncFnOnce(&Workspace, &Tools, &Logs) -> Result<Postgres>,
+    ) -> Result<Self> {
         let (workspace, logs, tools) = blocking(|| {
             let workspace = Workspace::locate()?;
             let logs = Logs::new(&workspace)?;
@@ -35,7 +46,7 @@ impl Services {
         })
         .await?;
         let (postgres, aws) = tokio::try_join!(
-            Postgres::start(&workspace, &tools, &logs),
+            postgres(&workspace, &tools, &logs),
             Aws::start(&tools, &logs)
         )?;
         Ok(Self {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -36,6 +37,10 @@ pub struct Options {
     pub schedules: bool,
     /// Whether the database has the data of [`large`] in it too.
     pub large: bool,
+    /// The functions' secret, which leads to a database that is there; `None` makes one with the sample rows, and its secret.
+    pub secret: Option<Value>,
+    /// Environment variables of the functions besides those that all have here, or in their place.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Default for Options {
@@ -47,6 +52,8 @@ impl Default for Options {
             instances: Instances::Concurrent(8),
             schedules: false,
             large: false,
+            secret: None,
+            variables: Vec::new(),
         }
     }
 }
@@ -101,25 +108,22 @@ impl Stack {
         let template = Template::read(&workspace.root)?;
 
         let to_build = workspace.clone();
-        let (binaries, issuer, database, runtime_api) = tokio::try_join!(
+        let (binaries, issuer, (database, secret), runtime_api) = tokio::try_join!(
             blocking(move || build::binaries(&to_build)),
             blocking(move || Issuer::new(issuer_url)),
-            sample_database(postgres, &workspace.root, options.large),
+            database(postgres, &workspace.root, options.secret, options.large),
             RuntimeApi::start(workspace, tools, logs, options.preferred_lambda_port),
         )?;
-        // Several stacks may share the services: each has secrets of its own.
-        aws.put_secret(&database, &postgres.secret(&database))
-            .await?;
-        let past_any_pooler = format!("{database}_administrative");
-        aws.put_secret(&past_any_pooler, &postgres.administrative_secret(&database))
-            .await?;
+        // Several stacks may share the services: each has a secret of its own.
+        aws.put_secret(&database, &secret).await?;
+
         let variables = |function: &str| {
-            let secret = if function == "migrate" {
-                &past_any_pooler
-            } else {
-                &database
-            };
-            function_variables(aws, secret, &base_url)
+            let mut variables = function_variables(aws, &database, &base_url);
+            if function == "migrate" {
+                variables.extend(postgres.address_variables());
+            }
+            variables.extend(options.variables.iter().cloned());
+            variables
         };
         let lambda = Lambda::start(
             runtime_api,
@@ -165,7 +169,7 @@ impl Stack {
         &self.base_url
     }
 
-    /// The name of the database that the functions use, on the server in [`Stack::services`].
+    /// The name of the database that the functions use, on the server in [`Stack::services`], and of their secret.
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
@@ -225,6 +229,23 @@ async fn look_into_the_inbox(services: Arc<Services>) {
         // Whoever opens the inbox is told why it can't be read.
         let _ = services.aws.outbox().await;
     }
+}
+
+/// The database that the functions use, and their secret.
+async fn database(
+    postgres: &Postgres,
+    workspace_root: &Path,
+    given: Option<Value>,
+    large: bool,
+) -> Result<(String, Value)> {
+    let secret = match given {
+        Some(secret) => secret,
+        None => postgres.secret(&sample_database(postgres, workspace_root, large).await?),
+    };
+    let name = secret["dbname"]
+        .as_str()
+        .context("the secret names no database")?;
+    Ok((name.to_owned(), secret))
 }
 
 /// A migrated database with the rows that the sample events name, and perhaps with very many others.

@@ -1,14 +1,13 @@
+use crate::stand_in::{pass_on, serve};
 use axum::{
     Router,
-    body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, Uri},
+    http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde_json::{Value, json};
 use std::{
-    net::Ipv4Addr,
     process::Stdio,
     sync::{
         Arc,
@@ -18,7 +17,6 @@ use std::{
 };
 use tests::{TestApp, story};
 use tokio::{
-    net::TcpListener,
     process::Command,
     sync::Notify,
     time::{Instant, timeout},
@@ -119,8 +117,9 @@ async fn die(app: &TestApp, function: &str, event: &Value, moment: Moment) {
         aws: app.shared.aws.endpoint(),
         reached: Arc::clone(&reached),
     };
-    let ses = serve(Router::new().fallback(ses_on_the_way).with_state(ses)).await;
-    let runtime = serve(runtime_api(event.clone())).await;
+    let on_loopback = |port| format!("http://127.0.0.1:{port}");
+    let ses = on_loopback(serve(Router::new().fallback(ses_on_the_way).with_state(ses)).await);
+    let runtime = on_loopback(serve(runtime_api(event.clone())).await);
 
     let binaries = local::build::binaries(&app.shared.workspace).expect("the functions are built");
     let mut process = Command::new(&binaries[function])
@@ -152,24 +151,10 @@ struct SesOnTheWay {
 }
 
 /// Passes the call on or doesn't, says that the moment has come, and never answers.
-async fn ses_on_the_way(
-    State(ses): State<SesOnTheWay>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn ses_on_the_way(State(ses): State<SesOnTheWay>, request: Request) -> Response {
     if ses.moment == Moment::BeforeRecording {
-        let answer = reqwest::Client::new()
-            .request(method, format!("{}{uri}", ses.aws))
-            .headers(headers)
-            .body(body)
-            .send()
-            .await;
-        assert!(
-            answer.is_ok_and(|answer| answer.status().is_success()),
-            "SES takes the mail"
-        );
+        let answer = pass_on(&ses.aws, request).await;
+        assert!(answer.status().is_success(), "SES takes the mail");
     }
     ses.reached.notify_one();
     std::future::pending().await
@@ -199,14 +184,4 @@ fn runtime_api(event: Value) -> Router {
             "/2018-06-01/runtime/invocation/{id}/{outcome}",
             post(async || StatusCode::ACCEPTED),
         )
-}
-
-/// Serves until the test is over; gives the address.
-async fn serve(router: Router) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("a free port");
-    let address = format!("http://{}", listener.local_addr().expect("an address"));
-    tokio::spawn(async { axum::serve(listener, router).await });
-    address
 }

@@ -1,4 +1,4 @@
-use crate::system::{System, Visitor, with_system};
+use crate::system::{System, Visitor, report, with_system};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,7 +41,10 @@ fn whatever_is_asked_the_answer_is_one_that_the_contract_names() {
                     .or_default() += 1;
             }
         }
-        println!("{} requests, answered with {statuses:#?}", requests.len());
+        report(&format!(
+            "schemathesis: {} requests, answered with {statuses:#?}",
+            requests.len()
+        ));
         let succeeded: BTreeSet<_> = statuses
             .iter()
             .filter(|(_, answers)| answers.range(200..300).next().is_some())
@@ -61,7 +64,7 @@ fn whatever_is_asked_the_answer_is_one_that_the_contract_names() {
             .connect(system.stack.database())
             .await
             .expect("the database is there")
-            .query(INCONSISTENT, &[])
+            .query_typed(INCONSISTENT, &[])
             .await
             .expect("the statement is right");
         let found: Vec<String> = found.iter().map(|row| row.get(0)).collect();
@@ -82,7 +85,7 @@ async fn schemathesis(system: &'static System) -> Vec<Value> {
     };
     let both = json!({"auth": [identity("owner", &owner), identity("stranger", &stranger)]});
     fs::write(&identities, both.to_string()).expect("the file can be written");
-    let report = directory.path().join("report.har");
+    let archive = directory.path().join("requests.har");
 
     let shared = shared().await;
     let root = &shared.workspace.root;
@@ -102,7 +105,7 @@ async fn schemathesis(system: &'static System) -> Vec<Value> {
         .arg(root.join("openapi.yaml"))
         .args(["--url", system.stack.base_url(), "--no-color"])
         .args(["--report", "har", "--report-har-path"])
-        .arg(&report)
+        .arg(&archive)
         .env("SCHEMATHESIS_HOOKS", how.join("hooks.py"))
         .env("IDENTITIES", &identities)
         .env("GYM", &gym)
@@ -114,13 +117,10 @@ async fn schemathesis(system: &'static System) -> Vec<Value> {
         .await
         .expect("schemathesis ends in time")
         .expect("schemathesis starts");
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert!(
-        output.status.success(),
-        "schemathesis found what it shows above: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    read_report(&report)
+    let found = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{found}\n{error}");
+    requests_in(&archive)
 }
 
 /// Opens a gym with athletes, one of whom is the owner, who has a workout. Gives the gym and the athletes.
@@ -148,11 +148,11 @@ async fn owns_and_trains(owner: &Visitor, email: &str) -> (String, Vec<String>) 
     (gym.to_string(), athletes)
 }
 
-/// The requests of a report, which is an HTTP Archive (HAR 1.2).
-fn read_report(report: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(report).expect("schemathesis has written it");
-    let mut report: Value = serde_json::from_str(&text).expect("JSON");
-    match report["log"]["entries"].take() {
+/// The requests of an HTTP Archive (HAR 1.2).
+fn requests_in(archive: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(archive).expect("schemathesis has written it");
+    let mut archive: Value = serde_json::from_str(&text).expect("JSON");
+    match archive["log"]["entries"].take() {
         Value::Array(entries) => entries,
         other => panic!("an archive has entries, not {other}"),
     }

@@ -1,6 +1,7 @@
 use local::{
     gateway::SignIn,
     lambda::Instances,
+    services::Services,
     stack::{Options, Stack},
 };
 use reqwest::{Client, Method};
@@ -21,6 +22,8 @@ pub struct System {
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
+    /// Seconds to wait before the next try.
+    pub retry_after: Option<u64>,
     pub body: Value,
 }
 
@@ -31,12 +34,21 @@ pub struct Visitor {
     pub token: Option<String>,
 }
 
+/// Tells whoever runs the tests with `--nocapture` a figure.
+#[expect(
+    clippy::print_stdout,
+    reason = "it is what tests print that is asked for"
+)]
+pub fn report(line: &str) {
+    println!("{line}");
+}
+
 /// Runs a test on the system that the tests of this program share, whose functions take several requests at once.
 pub fn with_system(test: impl AsyncFnOnce(&'static System)) {
     static SYSTEM: OnceCell<System> = OnceCell::const_new();
     run(async {
         let system = SYSTEM
-            .get_or_init(|| System::start(Instances::Concurrent(8)))
+            .get_or_init(|| System::on_shared(Instances::Concurrent(8)))
             .await;
         test(system).await;
     });
@@ -46,7 +58,7 @@ pub fn with_system(test: impl AsyncFnOnce(&'static System)) {
 pub fn with_environments(number: u16, test: impl AsyncFnOnce(&'static System)) {
     run(async {
         let system: &'static System =
-            Box::leak(Box::new(System::start(Instances::Serial(number)).await));
+            Box::leak(Box::new(System::on_shared(Instances::Serial(number)).await));
         test(system).await;
         system
             .stack
@@ -58,18 +70,23 @@ pub fn with_environments(number: u16, test: impl AsyncFnOnce(&'static System)) {
 }
 
 impl System {
-    async fn start(instances: Instances) -> Self {
-        let shared = shared().await;
+    async fn on_shared(instances: Instances) -> Self {
         let options = Options {
             instances,
             ..Options::default()
         };
-        let stack = Stack::start_on(Arc::clone(&shared.services), options)
+        Self::start(Arc::clone(&shared().await.services), options).await
+    }
+
+    /// Starts a system on services that run already.
+    pub async fn start(services: Arc<Services>, options: Options) -> Self {
+        let contract = Contract::read(&services.workspace.root);
+        let stack = Stack::start_on(services, options)
             .await
             .expect("the system starts");
         Self {
             stack,
-            contract: Contract::read(&shared.workspace.root),
+            contract,
             http: Client::new(),
         }
     }
@@ -124,10 +141,12 @@ impl Visitor {
         }
         let response = request.send().await.expect("the gateway answers");
         let status = response.status().as_u16();
-        let content_type = response
-            .headers()
-            .get("content-type")
-            .map(|value| value.to_str().expect("ASCII").to_owned());
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            Some(value.to_str().expect("ASCII").to_owned())
+        };
+        let content_type = header("content-type");
+        let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
         let body = response.json().await.unwrap_or(Value::Null);
         if let Some(route) = self.system.contract.path_of(method.as_str(), path) {
             self.system.contract.check(
@@ -138,7 +157,11 @@ impl Visitor {
                 &body,
             );
         }
-        Answer { status, body }
+        Answer {
+            status,
+            retry_after,
+            body,
+        }
     }
 
     pub async fn opens_gym(&self, name: &str) -> Uuid {

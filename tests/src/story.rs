@@ -109,7 +109,9 @@ impl Answer {
     }
 }
 
-fn id(value: &Value) -> Uuid {
+/// An id in an answer.
+#[must_use]
+pub fn id(value: &Value) -> Uuid {
     value
         .as_str()
         .and_then(|text| text.parse().ok())

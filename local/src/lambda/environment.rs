@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::aws::strip_aws_settings;
@@ -68,10 +68,10 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Starts the process, and another one in its place whenever it ends; `ended` is told each time.
-    pub fn start(launch: Launch, ended: Arc<Notify>) -> Result<Self> {
+    /// Starts the process, and another one in its place whenever it ends; `ended` counts how often.
+    pub fn start(launch: Launch, ended: Arc<watch::Sender<usize>>) -> Result<Self> {
         let process = Arc::new(Mutex::new(Arc::new(launch.spawn()?)));
-        let watcher = tokio::spawn(watch(Arc::downgrade(&process), launch, ended));
+        let watcher = tokio::spawn(look_after(Arc::downgrade(&process), launch, ended));
         Ok(Self { process, watcher })
     }
 
@@ -88,7 +88,11 @@ impl Environment {
 }
 
 /// Looks after a process until its environment, which owns it, is dropped.
-async fn watch(process: Weak<Mutex<Arc<Child>>>, launch: Launch, ended: Arc<Notify>) {
+async fn look_after(
+    process: Weak<Mutex<Arc<Child>>>,
+    launch: Launch,
+    ended: Arc<watch::Sender<usize>>,
+) {
     loop {
         tokio::time::sleep(WATCH).await;
         let Some(owned) = process.upgrade() else {
@@ -100,7 +104,7 @@ async fn watch(process: Weak<Mutex<Arc<Child>>>, launch: Launch, ended: Arc<Noti
         };
         progress(child.failure(&format!("ended ({status}) and is started again")));
         drop(owned);
-        ended.notify_waiters();
+        ended.send_modify(|number| *number += 1);
 
         tokio::time::sleep(PAUSE).await;
         let Some(owned) = process.upgrade() else {
