@@ -60,7 +60,7 @@ class Aws:
         self.front = ThreadingHTTPServer(("127.0.0.1", 0), lambda *of_request: Front(self, *of_request))
         threading.Thread(target=self.front.serve_forever, daemon=True).start()
         deadline = time.monotonic() + 60
-        while socket.socket().connect_ex(("127.0.0.1", self.moto_port)) != 0:
+        while not answers(self.moto_port):
             assert self.moto.poll() is None and time.monotonic() < deadline, "moto does not start"
             time.sleep(0.1)
         return self
@@ -160,6 +160,11 @@ class NoManagedPolicies:
 
     def load(self) -> dict:
         return {}
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

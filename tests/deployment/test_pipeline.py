@@ -58,8 +58,11 @@ class Deployment(unittest.TestCase):
         deploy.main(["staging", "--build", str(self.build)], VARIABLES)
 
     def edit(self, function: str):
-        with (self.build / function / "bootstrap").open("ab") as bootstrap:
+        with self.bootstrap(function).open("ab") as bootstrap:
             bootstrap.write(b"another version")
+
+    def bootstrap(self, function: str) -> Path:
+        return deploy.Build(self.build).functions[function] / "bootstrap"
 
     def deployed(self) -> dict[str, str]:
         """The CodeSha256 of every function, by logical id."""
@@ -86,7 +89,7 @@ class Deployment(unittest.TestCase):
         for function, code in self.deployed().items():
             with self.subTest(function):
                 self.assertEqual(uploaded[code].namelist(), ["bootstrap"])
-                self.assertEqual(uploaded[code].read("bootstrap"), (self.build / function / "bootstrap").read_bytes())
+                self.assertEqual(uploaded[code].read("bootstrap"), self.bootstrap(function).read_bytes())
                 # Lambda runs only what everybody may read and run.
                 self.assertEqual(uploaded[code].getinfo("bootstrap").external_attr >> 16 & 0o777, 0o755)
 
