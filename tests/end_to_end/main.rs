@@ -3,6 +3,7 @@
 mod crashes;
 mod gateway;
 mod journey;
+mod migrate;
 mod races;
 mod sample_events;
 mod system;
