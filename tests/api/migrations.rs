@@ -14,9 +14,12 @@ fn on_an_empty_database(test: impl AsyncFnOnce(&Postgres, &str)) {
     run(async {
         let postgres = &shared().await.postgres;
         let name = format!("onboarding_empty_{}", Uuid::now_v7().simple());
-        postgres.create_database(&name, None).await.unwrap();
+        postgres
+            .create_database(&name, None)
+            .await
+            .expect("a database can be made");
         test(postgres, &name).await;
-        postgres.drop_database(&name).await.unwrap();
+        postgres.drop_database(&name).await.expect("and dropped");
     });
 }
 
@@ -28,7 +31,7 @@ fn runner(change: impl FnOnce(&mut Vec<Migration>)) -> Runner {
 }
 
 fn migration(name: &str, sql: &str) -> Migration {
-    Migration::unapplied(name, sql).unwrap()
+    Migration::unapplied(name, sql).expect("a name with a number")
 }
 
 /// The rows of every table.
@@ -36,10 +39,17 @@ async fn rows(client: &Client) -> BTreeMap<String, Vec<Value>> {
     let tables = "SELECT relname::text FROM pg_class
                   WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'refinery_schema_history'";
     let mut stored = BTreeMap::new();
-    for table in client.query(tables, &[]).await.unwrap() {
+    for table in client
+        .query_typed(tables, &[])
+        .await
+        .expect("the tables can be listed")
+    {
         let table: String = table.get(0);
         let all = format!(r#"SELECT to_jsonb("row") FROM "{table}" AS "row""#);
-        let rows = client.query(&all, &[]).await.unwrap();
+        let rows = client
+            .query_typed(&all, &[])
+            .await
+            .expect("a table can be read");
         stored.insert(table, rows.iter().map(|row| row.get(0)).collect());
     }
     stored
@@ -49,7 +59,7 @@ async fn rows(client: &Client) -> BTreeMap<String, Vec<Value>> {
 fn keeps(now: &Value, before: &Value) -> bool {
     before
         .as_object()
-        .unwrap()
+        .expect("a row is an object")
         .iter()
         .all(|(column, value)| now.get(column) == Some(value))
 }
