@@ -205,7 +205,7 @@ impl Postgres {
         let name = unique_name(TEMPLATE)?;
         self.create_database(&name, None).await?;
         let mut client = self.connect(&name).await?;
-        migrate::apply(&mut client)
+        migrate::apply(&mut client, &migrate::runner())
             .await
             .context("the migrations fail on an empty database")?;
         Ok(name)

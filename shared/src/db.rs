@@ -327,6 +327,15 @@ pub struct Statement(tokio_postgres::Error);
 
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Reason(&self.0).fmt(f)
+    }
+}
+
+/// What an error of the server says, without the DETAIL.
+pub struct Reason<'a>(pub &'a tokio_postgres::Error);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_db_error() {
             Some(error) => write!(f, "{} (SQLSTATE {})", error.message(), error.code().code()),
             None => match self.0.source() {

@@ -6,6 +6,7 @@ mod gateway;
 mod journey;
 mod line;
 mod load;
+mod migrate;
 mod races;
 mod sample_events;
 mod schema;

@@ -1,6 +1,8 @@
 //! Brings the database to the newest schema: applies the files of `migrations/` that are not applied yet, in their order.
 
+use refinery::{Runner, error::Kind};
 use serde::Serialize;
+use shared::db::Reason;
 use std::{error::Error, fmt};
 use tokio_postgres::Client;
 
@@ -18,16 +20,22 @@ pub struct Report {
     pub applied: Vec<String>,
 }
 
-/// Applies what is missing, each migration in a transaction of its own. A second one at the same time waits, then finds
-/// nothing to do. The client must be connected to the server itself: a lock means nothing behind a pooling proxy.
-pub async fn apply(client: &mut Client) -> Result<Report, MigrationError> {
+/// The migrations, each in a transaction of its own.
+#[must_use]
+pub fn runner() -> Runner {
+    embedded::migrations::runner()
+}
+
+/// Applies what is missing. A second one at the same time waits, then finds nothing to do. The client must be connected to the
+/// server itself: a lock means nothing behind a pooling proxy.
+pub async fn apply(client: &mut Client, runner: &Runner) -> Result<Report, MigrationError> {
     client
         // The time that a statement has is the functions' measure: an index takes longer, and so does waiting for the lock.
         .batch_execute(&format!(
             "SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK})"
         ))
         .await?;
-    let outcome = embedded::migrations::runner().run_async(client).await;
+    let outcome = runner.run_async(client).await;
     client
         .batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})"))
         .await?;
@@ -40,15 +48,39 @@ pub async fn apply(client: &mut Client) -> Result<Report, MigrationError> {
 }
 
 /// Why the schema is not the newest. The migrations before the one that failed stay applied.
+///
+/// Its text is all that the log of a deployment shows.
 #[derive(Debug)]
-pub struct MigrationError(Box<dyn Error + Send + Sync>);
+pub enum MigrationError {
+    /// The lock can't be taken or given back.
+    Lock(tokio_postgres::Error),
+    /// The migrations can't be applied.
+    Refused(refinery::Error),
+}
 
 impl fmt::Display for MigrationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        match self.0.source() {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
+        match self {
+            Self::Lock(error) => write!(f, "the lock of the migrations: {}", Reason(error)),
+            Self::Refused(error) => match error.kind() {
+                Kind::Connection(doing, cause) => match cause.downcast_ref() {
+                    Some(cause) => write!(f, "{doing}: {}", Reason(cause)),
+                    None => write!(f, "{doing}: {cause}"),
+                },
+                Kind::DivergentVersion(applied, _) => write!(
+                    f,
+                    "{applied} was edited after it was applied to this database; a change is a new migration"
+                ),
+                Kind::MissingVersion(missing) if missing.applied_on().is_some() => write!(
+                    f,
+                    "{missing} was applied to this database, and this version of the code does not have it"
+                ),
+                Kind::MissingVersion(skipped) => write!(
+                    f,
+                    "{skipped} was never applied to this database, and one with a higher number was; give it the next number"
+                ),
+                _ => write!(f, "{error}"),
+            },
         }
     }
 }
@@ -57,12 +89,12 @@ impl Error for MigrationError {}
 
 impl From<tokio_postgres::Error> for MigrationError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self(error.into())
+        Self::Lock(error)
     }
 }
 
 impl From<refinery::Error> for MigrationError {
     fn from(error: refinery::Error) -> Self {
-        Self(error.into())
+        Self::Refused(error)
     }
 }

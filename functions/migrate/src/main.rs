@@ -17,7 +17,7 @@ async fn main() -> Result<(), Error> {
     let config = &variables.finish(config)?;
     run(service_fn(async |_: LambdaEvent<IgnoredAny>| {
         let mut client = connect(config.clone(), &shared::aws::config().await).await?;
-        Ok::<_, Error>(migrate::apply(&mut client).await?)
+        Ok::<_, Error>(migrate::apply(&mut client, &migrate::runner()).await?)
     }))
     .await
 }
