@@ -255,12 +255,15 @@ fn may_be_the_login(error: &tokio_postgres::Error) -> bool {
     )
 }
 
-/// Whether the connection, rather than the statement, is at fault.
+/// Whether the connection, rather than the statement, is at fault (PostgreSQL, appendix A).
 fn is_lost(error: &tokio_postgres::Error) -> bool {
     match error.code() {
-        // PostgreSQL, appendix A: class 08 is "Connection Exception"; 57P01 to 57P03 are a server that goes or comes.
+        // Class 08 is "Connection Exception"; 57P01 to 57P05 are a server that goes or comes, or has waited for us too long.
+        // 25006 is one that may not write: it was the writer until another one took over, as Aurora's do.
         Some(code) => {
-            code.code().starts_with("08") || matches!(code.code(), "57P01" | "57P02" | "57P03")
+            code.code().starts_with("08")
+                || code.code().starts_with("57P")
+                || *code == SqlState::READ_ONLY_SQL_TRANSACTION
         }
         None => {
             error.is_closed()

@@ -33,6 +33,35 @@ fn a_connection_that_died_between_two_requests_goes_unnoticed() {
     });
 }
 
+/// So it is after a failover, until the name of the writer leads to the new one.
+#[test]
+fn a_server_that_may_not_write_any_more_is_left_for_another_connection() {
+    story(async |app| {
+        let postgres = &app.shared.postgres;
+        let owner = app.person("owner@iron.example");
+        owner.opens_gym("Iron Temple").await;
+        let set = async |value: &str| {
+            let database = &app.database;
+            let change = format!(
+                r#"ALTER DATABASE "{database}" SET default_transaction_read_only = {value}"#
+            );
+            let changed = postgres.run("postgres", &change).await;
+            changed.expect("the setting is changed");
+        };
+        let open = async || owner.post("/businesses", &json!({"name": "Second"})).await;
+
+        set("on").await;
+        postgres
+            .end_connections(&app.database)
+            .await
+            .expect("ended");
+        assert_eq!(open().await.problem(), "unavailable");
+        // The connections that may not write are still there; the ones to come may.
+        set("off").await;
+        open().await.expect(201);
+    });
+}
+
 #[test]
 fn without_a_database_the_answer_is_503_in_time() {
     story(async |app| {

@@ -224,7 +224,9 @@ fn migrations_may_take_longer_than_a_statement_of_the_functions() {
             .batch_execute("SET statement_timeout = '1ms'")
             .await
             .unwrap();
-        migrate::apply(&mut client, &migrate::runner()).await.unwrap();
+        migrate::apply(&mut client, &migrate::runner())
+            .await
+            .unwrap();
         client.batch_execute("SELECT pg_sleep(0.1)").await.unwrap();
     });
 }
