@@ -22,6 +22,18 @@ SELECT format('linked athlete %s with an open invitation', athlete.id) FROM athl
 JOIN invitation ON athlete_id = athlete.id
 WHERE user_id IS NOT NULL AND is_open(invitation)";
 
+/// Whatever is known of people, and is long enough not to be part of another word.
+const PERSONAL: &str = r#"-- personal
+SELECT DISTINCT said
+FROM (
+    SELECT unnest(ARRAY[email, phone, full_name, athlete_code, left(athlete_code, 5) || '-' || right(athlete_code, 5)]) FROM athlete
+    UNION ALL SELECT unnest(ARRAY[email, full_name, avatar_url]) FROM "user"
+    UNION ALL SELECT email FROM waitlist
+    UNION ALL SELECT name FROM business
+    UNION ALL SELECT name FROM workout
+) AS known (said)
+WHERE length(said) >= 6"#;
+
 /// schemathesis makes up requests from the contract, right ones and wrong ones, and sequences of them, and holds every answer to
 /// it. How, and which of its checks can't hold here, is in `tests/schemathesis`.
 #[test]
@@ -58,17 +70,18 @@ fn whatever_is_asked_the_answer_is_one_that_the_contract_names() {
             .collect();
         assert_eq!(succeeded, routes, "every route does its work at least once");
 
-        nothing_went_wrong_inside(system);
-        let database = &shared().await.postgres;
-        let found = database
-            .connect(system.stack.database())
-            .await
-            .expect("the database is there")
-            .query_typed(INCONSISTENT, &[])
-            .await
-            .expect("the statement is right");
-        let found: Vec<String> = found.iter().map(|row| row.get(0)).collect();
-        assert!(found.is_empty(), "{found:#?}");
+        let logs = logs(system);
+        nothing_went_wrong_inside(&logs);
+        let inconsistent = ask(system, INCONSISTENT).await;
+        assert!(inconsistent.is_empty(), "{inconsistent:#?}");
+        let personal = ask(system, PERSONAL).await;
+        assert!(personal.len() > 50, "there is much to be told");
+        for text in personal {
+            let escaped = Value::from(text.as_str()).to_string();
+            let tells =
+                |log: &String| log.contains(&text) || log.contains(escaped.trim_matches('"'));
+            assert!(!logs.values().any(tells), "a log tells {text:?}");
+        }
     });
 }
 
@@ -172,20 +185,38 @@ fn method_and_path(system: &System, entry: &Value) -> (String, String) {
     (text("method"), path.to_owned())
 }
 
-/// Looks into the logs of the functions, where a panic, and whatever is answered with 5xx, leaves a line.
-fn nothing_went_wrong_inside(system: &System) {
-    for function in system.stack.lambda().names() {
-        let log = system.stack.services().logs.file(function);
-        let text = fs::read_to_string(log).expect("every function has a log");
-        let wrong: Vec<_> = text
-            .lines()
-            .filter(|line| {
-                let status = serde_json::from_str::<Value>(line)
-                    .ok()
-                    .and_then(|line| line["status"].as_u64());
-                line.contains("panicked") || status.is_some_and(|status| status >= 500)
-            })
-            .collect();
+/// The logs of the functions, by function: of this test, and of all that have used the system before.
+fn logs(system: &System) -> BTreeMap<String, String> {
+    let log = |function: &str| {
+        let file = system.stack.services().logs.file(function);
+        fs::read_to_string(file).expect("every function has a log")
+    };
+    let functions = system.stack.lambda().names();
+    functions
+        .map(|function| (function.to_owned(), log(function)))
+        .collect()
+}
+
+/// A panic, and whatever is answered with 5xx, leaves a line.
+fn nothing_went_wrong_inside(logs: &BTreeMap<String, String>) {
+    let is_wrong = |line: &&str| {
+        let status = serde_json::from_str::<Value>(line)
+            .ok()
+            .and_then(|line| line["status"].as_u64());
+        line.contains("panicked") || status.is_some_and(|status| status >= 500)
+    };
+    for (function, log) in logs {
+        let wrong: Vec<_> = log.lines().filter(is_wrong).collect();
         assert!(wrong.is_empty(), "{function}: {wrong:#?}");
     }
+}
+
+/// The texts that a statement gives of the system's database.
+async fn ask(system: &System, statement: &str) -> Vec<String> {
+    let database = &shared().await.postgres;
+    let client = database.connect(system.stack.database()).await;
+    let client = client.expect("the database is there");
+    let rows = client.query_typed(statement, &[]).await;
+    let rows = rows.expect("the statement is right");
+    rows.iter().map(|row| row.get(0)).collect()
 }

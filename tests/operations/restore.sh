@@ -16,6 +16,7 @@ step() { printf '\n-- %s\n' "$*"; }
 fail() { printf 'restore.sh: %s\n' "$*" >&2; exit 1; }
 
 # The programs: on the PATH, or the newest where Debian keeps them.
+# shellcheck disable=SC2086 # the PATH is to be split
 for directory in $(IFS=:; printf '%s\n' $PATH) $(printf '%s\n' /usr/lib/postgresql/*/bin | sort --version-sort --reverse); do
     if [ -x "$directory/postgres" ] && [ -x "$directory/pg_basebackup" ] && [ -x "$directory/pg_dump" ]; then
         programs=$directory
