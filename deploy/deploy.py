@@ -8,7 +8,7 @@
 3. A stack that was not there is migrated now.
 4. The code that AWS has is compared with the code that was built, and every route is tried.
 
-The first step that fails ends the deployment with the reason, and can be repeated from the start. deploy/README.md names the
+The first step that fails ends the deployment with the reason, and can be repeated from the start. docs/OPERATIONS.md names the
 variables that it reads.
 """
 
