@@ -52,6 +52,7 @@ class Deployment(unittest.TestCase):
             self.build = Path(opened.enter_context(tempfile.TemporaryDirectory())) / "build"
             self.addCleanup(opened.pop_all().close)
         shutil.copytree(BUILD, self.build)
+        shutil.copytree(BUILD.parent / "layers", self.build.parent / "layers")
 
     def deploy(self):
         deploy.main(["staging", "--build", str(self.build)], VARIABLES)
