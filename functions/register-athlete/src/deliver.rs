@@ -3,6 +3,7 @@ use shared::{
     db::Row,
     delivery::{Leased, Outcome},
     invitation::Invitation,
+    metrics,
 };
 
 /// Tries to send the invitation that was just queued, and leased to this request, and brings `athlete` up to date with what came
@@ -10,6 +11,7 @@ use shared::{
 ///
 /// `row` is the athlete's, with the columns `business_name` and `owner_email`.
 pub(crate) async fn deliver(app: &App, row: &Row, athlete: &mut Athlete) {
+    metrics::invitations("queued", 1);
     let Some(to) = athlete.email.as_ref().or(athlete.phone.as_ref()) else {
         return;
     };

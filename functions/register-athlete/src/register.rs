@@ -3,7 +3,6 @@ use shared::{
     auth::caller,
     db::{Parameter, Row, Type},
     http::{Answer, Members, Request, body, path_id},
-    metrics,
     problem::Problem,
 };
 use uuid::Uuid;
@@ -59,7 +58,6 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
 
     match register(app, caller.user_id, business_id, &registration).await? {
         Registered::Now(row) => {
-            metrics::invitations("queued", 1);
             let mut athlete = Athlete::from(&row);
             deliver(app, &row, &mut athlete).await;
             Ok(Answer::created(&athlete))

@@ -3,7 +3,6 @@ use shared::{
     auth::caller,
     db::{Parameter, Row, Type},
     http::{Answer, Members, Request, body, path_id},
-    metrics,
     problem::{Kind, Problem},
     types::{Email, Phone},
 };
@@ -121,7 +120,6 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         }
         "just_sent" => Ok(Answer::accepted(&Athlete::from(&row))),
         _ => {
-            metrics::invitations("queued", 1);
             let mut athlete = Athlete::from(&row);
             deliver(app, &row, &mut athlete).await;
             Ok(Answer::accepted(&athlete))

@@ -1,7 +1,6 @@
 //! A private database cluster: its own data directory and port, gone when it ends.
 
 use std::fs;
-
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
