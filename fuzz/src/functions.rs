@@ -5,12 +5,13 @@ use local::template::{Route, Template};
 use record_mail_events::Report;
 use serde_json::{Value, value::RawValue};
 use shared::{
-    App,
-    db::{Address, Db, DbConfig},
-    delivery::Courier,
-    http::Answer,
-    mail::MailConfig,
-    types::AthleteCode,
+    domain::AthleteCode,
+    invitations::{delivery::InvitationSender, mail::MailConfig},
+    platform::{
+        App,
+        db::{Address, Db, DbConfig},
+        http::Response,
+    },
 };
 use tests::{contract::Contract, invoke};
 use tokio::runtime::{Builder, Runtime};
@@ -58,7 +59,7 @@ impl Functions {
             },
             registrar: register_athlete::App {
                 db: db().expect("the configuration has no faults"),
-                courier: Courier::new(mail, &aws),
+                sender: InvitationSender::new(mail, &aws),
                 invitation_days: 30,
                 draw_code: AthleteCode::draw,
             },
@@ -82,7 +83,7 @@ impl Functions {
     /// What a route's function answers to an event by itself, which the contract has been found to allow; none where it asks
     /// the database.
     #[must_use]
-    pub fn invoke(&self, route: &Route, event: &str) -> Option<Answer> {
+    pub fn invoke(&self, route: &Route, event: &str) -> Option<Response> {
         let _timers = self.timers.enter();
         let event = RawValue::from_string(event.to_owned()).expect("the event is JSON");
         let answer = invoke(&self.app, &self.registrar, &route.function, event).now_or_never()?;

@@ -8,10 +8,8 @@ use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use mail_parser::MessageParser;
 use shared::{
-    invitation::Invitation,
-    mail::MailConfig,
-    sms,
-    types::{AthleteCode, Email, Name},
+    domain::{AthleteCode, Email, Name},
+    invitations::{Message, mail::MailConfig, sms},
 };
 use std::sync::LazyLock;
 
@@ -35,7 +33,7 @@ static MAIL: LazyLock<MailConfig> = LazyLock::new(|| MailConfig {
 
 fuzz_target!(|words: Words<'_>| {
     let owner = words.owner.and_then(|owner| owner.parse::<Email>().ok());
-    let invitation = Invitation {
+    let invitation = Message {
         to: "ada@example.org".to_owned(),
         business: words.business.to_owned(),
         reply_to: owner.map(|owner| owner.as_str().to_owned()),
@@ -50,7 +48,7 @@ fuzz_target!(|words: Words<'_>| {
     text_message(&invitation);
 });
 
-fn mail(invitation: &Invitation) {
+fn mail(invitation: &Message) {
     let mail = MAIL.mail(invitation).expect("a mail is written");
     for line in mail.split_inclusive(|&byte| byte == b'\n') {
         // RFC 5322, section 2.1.1 and 2.3: at most 998 characters, and CR and LF only together.
@@ -133,17 +131,17 @@ fn tags(html: &str) -> usize {
     html.matches(['<', '>', '"']).count()
 }
 
-fn html_of_plain_names(invitation: &Invitation) -> String {
-    let invitation = Invitation {
+fn html_of_plain_names(invitation: &Message) -> String {
+    let invitation = Message {
         business: "Iron Temple".to_owned(),
         full_name: invitation.full_name.as_ref().map(|_| "Ada".to_owned()),
         ..invitation.clone()
     };
-    shared::mail::html(&invitation, &MAIL.app_url).expect("HTML is written")
+    shared::invitations::mail::html(&invitation, &MAIL.app_url).expect("HTML is written")
 }
 
 /// One message holds 160 septets, which are 140 octets (3GPP TS 23.040, section 9.2.3.16).
-fn text_message(invitation: &Invitation) {
+fn text_message(invitation: &Message) {
     let message = sms::message(invitation, &MAIL.app_url);
     let mut writer = Gsm7Writer::new(Vec::new());
     writer

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shared::types::{AthleteCode, Email, Locale, Name, Phone};
+use shared::domain::{AthleteCode, Email, Locale, Name, Phone};
 
 fuzz_target!(|text: &str| {
     if let Ok(email) = text.parse::<Email>() {

@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
 use shared::{
-    db::{Parameter, Type},
-    http::{List, Page, Position, Request, page},
-    types::AthleteCode,
+    domain::AthleteCode,
+    platform::{
+        db::{Parameter, Type},
+        http::{List, Page, Position, Request, page},
+    },
 };
 use uuid::Uuid;
 

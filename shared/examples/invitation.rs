@@ -1,9 +1,8 @@
 //! Prints the HTML of an invitation, to look at it in a browser: `cargo run -p shared --example invitation it > it.html`.
 
 use shared::{
-    invitation::{AppUrl, Invitation},
-    mail,
-    types::AthleteCode,
+    domain::AthleteCode,
+    invitations::{AppUrl, Message, mail},
 };
 use std::io::Write;
 
@@ -13,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .nth(position)
             .unwrap_or_else(|| otherwise.to_owned())
     };
-    let invitation = Invitation {
+    let invitation = Message {
         to: "ada@example.org".to_owned(),
         business: argument(2, "Iron Temple"),
         reply_to: Some("owner@iron.example".to_owned()),

@@ -1,20 +1,11 @@
-//! What two or more functions use. `docs/ARCHITECTURE.md` shows how a request passes through it.
+//! What two or more functions use, in three layers, each of which uses only those below it:
+//!
+//! - [`invitations`]: what an invitation says, and how it is sent.
+//! - [`platform`]: the way from an event to a response, and to PostgreSQL and AWS.
+//! - [`domain`]: checked types without input or output.
+//!
+//! `docs/ARCHITECTURE.md` shows how a request passes through them.
 
-mod app;
-pub mod auth;
-pub mod aws;
-pub mod config;
-pub mod db;
-pub mod delivery;
-pub mod http;
-pub mod invitation;
-pub mod log;
-pub mod mail;
-pub mod metrics;
-pub mod problem;
-mod serve;
-pub mod sms;
-pub mod types;
-
-pub use app::App;
-pub use serve::{answer, serve, serve_events};
+pub mod domain;
+pub mod invitations;
+pub mod platform;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::time::Duration;
-use tests::{Answer, Person, TestApp, story};
+use tests::{Person, Response, TestApp, story};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -52,7 +52,7 @@ impl Row {
     }
 
     /// Sends the request with these ids in it.
-    async fn sent_by(&self, caller: &Person, ids: &Ids) -> Answer {
+    async fn sent_by(&self, caller: &Person, ids: &Ids) -> Response {
         let Self(route, body, _) = self;
         let route = ids.filled_in(route);
         let (method, path) = route.split_once(' ').expect("a method and a path");
@@ -91,12 +91,12 @@ impl Ids {
     }
 
     /// An answer without what the caller has said in the question.
-    fn taken_out_of(&self, answer: Answer) -> Answer {
+    fn taken_out_of(&self, answer: Response) -> Response {
         let ids = IDS.iter().zip(&self.0);
         let text = ids.fold(answer.body.to_string(), |text, (name, id)| {
             text.replace(id, name)
         });
-        Answer {
+        Response {
             body: serde_json::from_str(&text).expect("ids stand in texts"),
             ..answer
         }
@@ -149,7 +149,7 @@ impl Gym {
     }
 
     /// Whether an answer has one of the gym's codes in it, in whichever spelling.
-    fn code_is_in(&self, answer: &Answer) -> bool {
+    fn code_is_in(&self, answer: &Response) -> bool {
         let plain = |text: &str| text.to_uppercase().replace(['-', ' '], "");
         let said = plain(&format!("{} {:?}", answer.body, answer.headers));
         let codes = self
@@ -160,7 +160,7 @@ impl Gym {
     }
 
     /// Whether an answer has one of the gym's ids in it.
-    fn is_in(&self, answer: &Answer) -> bool {
+    fn is_in(&self, answer: &Response) -> bool {
         let said = answer.body.to_string();
         self.ids.0.iter().any(|id| said.contains(id))
     }

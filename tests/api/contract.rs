@@ -1,6 +1,6 @@
 use serde_json::json;
-use shared::{
-    config::{Faults, Variables},
+use shared::platform::{
+    config::{ConfigError, Variables},
     db::DbConfig,
 };
 use std::{cell::RefCell, collections::BTreeSet};
@@ -93,7 +93,7 @@ fn a_function_is_given_the_variables_that_it_reads_and_no_others() {
                     .await
                     .err(),
                 "migrate" => migrations_config(variables).err(),
-                _ => shared::App::from_variables(variables).await.err(),
+                _ => shared::platform::App::from_variables(variables).await.err(),
             };
             assert!(faults.is_some(), "{} needs no variable", function.name);
             assert_eq!(
@@ -109,7 +109,7 @@ fn a_function_is_given_the_variables_that_it_reads_and_no_others() {
 /// What `migrate` reads.
 fn migrations_config(
     mut variables: Variables<impl Fn(&str) -> Option<String>>,
-) -> Result<DbConfig, Faults> {
+) -> Result<DbConfig, ConfigError> {
     let config = DbConfig::from_variables(&mut variables);
     variables.finish(config)
 }

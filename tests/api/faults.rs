@@ -1,6 +1,7 @@
 use serde_json::json;
-use shared::{
+use shared::platform::{
     db::{Address, BUDGET, Db, DbConfig},
+    http::Response,
     problem::{Kind, Problem},
 };
 use std::net::Ipv4Addr;
@@ -71,7 +72,7 @@ fn without_a_database_the_answer_is_503_in_time() {
         secret["port"] = json!(9);
         let db = app.db_by(&secret, None).await;
         let error = db.query("SELECT 1", &[]).await.expect_err("no database");
-        let answer = Problem::from(error).answer("a-request");
+        let answer = Response::problem(&Problem::from(error), "a-request");
         assert_eq!(answer.status(), 503);
         assert!(answer.headers().contains_key("retry-after"));
         assert!(

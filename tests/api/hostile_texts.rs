@@ -4,7 +4,7 @@
 use mail_parser::{HeaderValue, MessageParser};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use tests::{Answer, Person, story};
+use tests::{Person, Response, story};
 
 /// What attackers write where a name is asked for. Each is on one line, and so is a name.
 const INJECTIONS: [&str; 36] = [
@@ -279,7 +279,7 @@ fn no_name_is_more_than_a_name_in_a_mail() {
 }
 
 /// Where in the answer a text was refused.
-fn places(answer: &Answer) -> Vec<String> {
+fn places(answer: &Response) -> Vec<String> {
     let errors = answer.body["errors"].as_array();
     let errors = errors.map(Vec::as_slice).unwrap_or_default();
     let place = |error: &Value| {

@@ -1,13 +1,13 @@
 use deliver_invitations::{Report, handle};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shared::types::AthleteCode;
+use shared::domain::AthleteCode;
 use std::{
     collections::HashSet,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-use tests::{Answer, Person, TestApp, story};
+use tests::{Person, Response, TestApp, story};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ fn path(gym: Uuid) -> String {
 }
 
 /// Imports a table, as a spreadsheet would be uploaded.
-async fn import_csv(app: &TestApp, owner: &Person, path: &str, table: &str) -> Answer {
+async fn import_csv(app: &TestApp, owner: &Person, path: &str, table: &str) -> Response {
     let mut event = owner.event("POST", path, Some(table));
     event["headers"]["content-type"] = json!("text/csv; charset=utf-8");
     app.call(&event).await
@@ -82,7 +82,7 @@ fn an_import_registers_everybody_and_the_relay_invites_them() {
         let answered: Value = items.iter().map(|item| item["athlete"].clone()).collect();
         assert_eq!(on_roster, answered, "the roster shows what was answered");
 
-        let relay = app.relay(TestApp::courier(app.shared, None)).await;
+        let relay = app.relay(TestApp::sender(app.shared, None)).await;
         let report = handle(&relay, Instant::now() + Duration::from_mins(1)).await;
         let expected = Report {
             sent: 3,
@@ -223,7 +223,7 @@ fn a_dry_run_says_what_would_happen_and_writes_nothing() {
                 answer.expect(422)["errors"],
                 json!([
                     {"parameter": "dry_run", "detail": "must be true or false"},
-                    {"pointer": "#/athletes/0/email", "detail": "is needed, or a phone"},
+                    {"pointer": "#/athletes/0/email", "detail": "is required, or a phone"},
                 ]),
                 "{wrong:?}"
             );
@@ -263,7 +263,7 @@ fn every_fault_of_every_row_is_told_at_once_and_nothing_is_stored() {
         for (body, errors) in [
             (
                 json!({}),
-                json!([{"pointer": "#/athletes", "detail": "is needed"}]),
+                json!([{"pointer": "#/athletes", "detail": "is required"}]),
             ),
             (
                 json!({"athletes": {}}),

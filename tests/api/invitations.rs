@@ -1,5 +1,5 @@
 use serde_json::json;
-use shared::types::AthleteCode;
+use shared::domain::AthleteCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tests::{TestApp, story};
 
@@ -111,7 +111,7 @@ fn a_provider_that_is_down_leaves_the_invitation_queued_and_the_answer_as_it_is(
         let nobody_listens_here = "http://127.0.0.1:9";
         let app = app
             .with_registrar(|registrar| {
-                registrar.courier = TestApp::courier(app.shared, Some(nobody_listens_here));
+                registrar.sender = TestApp::sender(app.shared, Some(nobody_listens_here));
             })
             .await;
         let owner = app.person("owner@iron.example");

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use shared::types::AthleteCode;
+use shared::domain::AthleteCode;
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -139,7 +139,7 @@ fn what_the_relay_does_is_counted_and_how_far_it_is_behind() {
         app.time_passes(HOUR).await;
 
         let run = async |endpoint| {
-            let relay = app.relay(TestApp::courier(app.shared, endpoint)).await;
+            let relay = app.relay(TestApp::sender(app.shared, endpoint)).await;
             let deadline = Instant::now() + Duration::from_mins(1);
             let (_, log) = overhear(deliver_invitations::handle(&relay, deadline)).await;
             let overdue = log

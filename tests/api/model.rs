@@ -75,7 +75,7 @@ impl Run {
     async fn new(up: &'static TestApp, seed: u64) -> Self {
         let down = up
             .with_registrar(|registrar| {
-                registrar.courier = TestApp::courier(up.shared, Some(NOBODY_LISTENS));
+                registrar.sender = TestApp::sender(up.shared, Some(NOBODY_LISTENS));
             })
             .await;
         let owner = up.person("owner@model.example");
@@ -342,7 +342,7 @@ impl Run {
         let endpoint = (!self.provider_is_up).then_some(NOBODY_LISTENS);
         let relay = self
             .up
-            .relay(TestApp::courier(self.up.shared, endpoint))
+            .relay(TestApp::sender(self.up.shared, endpoint))
             .await;
         let report = deliver_invitations::handle(&relay, Instant::now() + Duration::from_mins(1))
             .await

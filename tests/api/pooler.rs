@@ -2,7 +2,7 @@
 //! it does stand there with the other tests is shown here too.
 
 use serde_json::json;
-use shared::db::QueryError;
+use shared::platform::db::QueryError;
 use tests::story;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ fn what_is_prepared_in_a_session_is_lost_behind_a_pooler_and_there_alone() {
             app.db_by(&secret, None).await,
             app.db_by(&secret, None).await,
         );
-        let runs = async |db: &shared::db::Db, sql| db.query(sql, &[]).await.map(drop);
+        let runs = async |db: &shared::platform::db::Db, sql| db.query(sql, &[]).await.map(drop);
         runs(&one, "PREPARE answer AS SELECT 42")
             .await
             .expect("it is prepared");

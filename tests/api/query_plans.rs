@@ -1,6 +1,6 @@
 use local::large::{self, numbered};
 use serde_json::{Value, json};
-use shared::types::AthleteCode;
+use shared::domain::AthleteCode;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -235,8 +235,8 @@ async fn join_waitlist(Users { overheard, .. }: &Users) {
 
 /// One round of the relay, with thousands in the queue.
 async fn send_invitations(Users { app, overheard, .. }: &Users) {
-    let courier = TestApp::courier(app.shared, Some(NOBODY_LISTENS));
-    let relay = overheard.relay(courier).await;
+    let sender = TestApp::sender(app.shared, Some(NOBODY_LISTENS));
+    let relay = overheard.relay(sender).await;
     let one_round = Instant::now() + Duration::from_millis(6_500);
     let report = deliver_invitations::handle(&relay, one_round).await;
     assert!(report.expect("the database answers").failed >= 100);

@@ -1,11 +1,11 @@
 use futures::future::join_all;
 use serde_json::json;
 use std::collections::HashSet;
-use tests::{Answer, story};
+use tests::{Response, story};
 
 const AT_ONCE: usize = 50;
 
-fn with_status(answers: &[Answer], status: u16) -> usize {
+fn with_status(answers: &[Response], status: u16) -> usize {
     answers
         .iter()
         .filter(|answer| answer.status == status)
@@ -78,7 +78,7 @@ fn fifty_registrations_of_one_address_are_one_athlete_and_one_mail() {
             (with_status(&answers, 201), with_status(&answers, 200)),
             (1, AT_ONCE - 1)
         );
-        let ids: HashSet<_> = answers.iter().map(Answer::id).collect();
+        let ids: HashSet<_> = answers.iter().map(Response::id).collect();
         assert_eq!(ids.len(), 1);
         assert_eq!(
             app.ask::<i64>(

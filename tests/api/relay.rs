@@ -1,7 +1,7 @@
 use axum::{Router, http::StatusCode};
 use deliver_invitations::{Report, handle};
 use serde_json::json;
-use shared::delivery::Courier;
+use shared::invitations::delivery::InvitationSender;
 use std::{net::Ipv4Addr, time::Duration};
 use tests::{TestApp, story};
 use tokio::{net::TcpListener, time::Instant};
@@ -15,8 +15,8 @@ fn a_minute_from_now() -> Instant {
     Instant::now() + Duration::from_mins(1)
 }
 
-async fn relay(app: &TestApp, courier: Courier) -> Report {
-    handle(&app.relay(courier).await, a_minute_from_now())
+async fn relay(app: &TestApp, sender: InvitationSender) -> Report {
+    handle(&app.relay(sender).await, a_minute_from_now())
         .await
         .expect("the database answers")
 }
@@ -45,7 +45,7 @@ fn what_could_not_be_sent_at_once_is_sent_later() {
     story(async |app| {
         let down = app
             .with_registrar(|registrar| {
-                registrar.courier = TestApp::courier(app.shared, Some(NOBODY_LISTENS));
+                registrar.sender = TestApp::sender(app.shared, Some(NOBODY_LISTENS));
             })
             .await;
         let owner = down.person("owner@iron.example");
@@ -60,7 +60,7 @@ fn what_could_not_be_sent_at_once_is_sent_later() {
             .registers(gym, &json!({"phone": "+393339990001"}))
             .await;
 
-        let up = || TestApp::courier(app.shared, None);
+        let up = || TestApp::sender(app.shared, None);
         assert_eq!(
             relay(app, up()).await,
             Report::default(),
@@ -91,7 +91,7 @@ fn a_provider_that_is_down_for_long_and_back_again_gets_them_all() {
     story(async |app| {
         queued_athletes(app, 20, "long.relay.example").await;
         for attempt in 1..=7 {
-            let report = relay(app, TestApp::courier(app.shared, Some(NOBODY_LISTENS))).await;
+            let report = relay(app, TestApp::sender(app.shared, Some(NOBODY_LISTENS))).await;
             assert_eq!(
                 report,
                 Report {
@@ -109,7 +109,7 @@ fn a_provider_that_is_down_for_long_and_back_again_gets_them_all() {
             app.time_passes(DAY).await;
         }
         assert_eq!(
-            relay(app, TestApp::courier(app.shared, None)).await,
+            relay(app, TestApp::sender(app.shared, None)).await,
             Report {
                 sent: 20,
                 ..Report::default()
@@ -124,7 +124,7 @@ fn after_eight_tries_over_about_a_day_it_has_failed_and_says_why() {
         queued_athletes(app, 5, "never.relay.example").await;
         let mut waited: f64 = 0.0;
         for _ in 1..=8 {
-            relay(app, TestApp::courier(app.shared, Some(NOBODY_LISTENS))).await;
+            relay(app, TestApp::sender(app.shared, Some(NOBODY_LISTENS))).await;
             let wait: f64 = app.ask("SELECT coalesce(extract(epoch FROM max(next_attempt_at) - now())::float8, -1) FROM invitation WHERE status = 'queued'").await;
             if wait < 0.0 {
                 break;
@@ -138,7 +138,7 @@ fn after_eight_tries_over_about_a_day_it_has_failed_and_says_why() {
             "{waited} s"
         );
         assert_eq!(
-            relay(app, TestApp::courier(app.shared, None)).await,
+            relay(app, TestApp::sender(app.shared, None)).await,
             Report::default()
         );
     });
@@ -149,8 +149,8 @@ fn two_relays_send_a_thousand_once_each() {
     story(async |app| {
         queued_athletes(app, 1_000, "thousand.relay.example").await;
         let (first, second) = futures::join!(
-            relay(app, TestApp::courier(app.shared, None)),
-            relay(app, TestApp::courier(app.shared, None))
+            relay(app, TestApp::sender(app.shared, None)),
+            relay(app, TestApp::sender(app.shared, None))
         );
         assert_eq!(first.sent + second.sent, 1_000, "{first:?} {second:?}");
         assert!(
@@ -179,7 +179,7 @@ fn two_relays_send_a_thousand_once_each() {
 fn a_relay_stops_claiming_before_its_deadline() {
     story(async |app| {
         queued_athletes(app, 5, "deadline.relay.example").await;
-        let relay = app.relay(TestApp::courier(app.shared, None)).await;
+        let relay = app.relay(TestApp::sender(app.shared, None)).await;
         let report = handle(&relay, Instant::now() + Duration::from_secs(1))
             .await
             .expect("the database answers");
@@ -204,7 +204,7 @@ fn what_is_revoked_accepted_or_expired_is_not_sent() {
             .await
             .expect("invitations are closed");
         assert_eq!(
-            relay(app, TestApp::courier(app.shared, None)).await,
+            relay(app, TestApp::sender(app.shared, None)).await,
             Report::default()
         );
     });
@@ -233,7 +233,7 @@ fn throttling_means_later_and_is_no_try() {
     story(async |app| {
         queued_athletes(app, 40, "throttled.relay.example").await;
         let busy = ses_that_says(429, "TooManyRequestsException").await;
-        let report = relay(app, TestApp::courier(app.shared, Some(&busy))).await;
+        let report = relay(app, TestApp::sender(app.shared, Some(&busy))).await;
         assert_eq!(
             report,
             Report {
@@ -245,7 +245,7 @@ fn throttling_means_later_and_is_no_try() {
 
         app.time_passes(HOUR).await;
         assert_eq!(
-            relay(app, TestApp::courier(app.shared, None)).await,
+            relay(app, TestApp::sender(app.shared, None)).await,
             Report {
                 sent: 40,
                 ..Report::default()
@@ -259,7 +259,7 @@ fn a_throttled_relay_claims_no_more() {
     story(async |app| {
         queued_athletes(app, 250, "many.throttled.relay.example").await;
         let busy = ses_that_says(429, "TooManyRequestsException").await;
-        let report = relay(app, TestApp::courier(app.shared, Some(&busy))).await;
+        let report = relay(app, TestApp::sender(app.shared, Some(&busy))).await;
         assert_eq!(
             report,
             Report {
@@ -276,7 +276,7 @@ fn an_address_that_is_refused_has_failed_at_once() {
     story(async |app| {
         queued_athletes(app, 3, "refused.relay.example").await;
         let picky = ses_that_says(400, "BadRequestException").await;
-        let report = relay(app, TestApp::courier(app.shared, Some(&picky))).await;
+        let report = relay(app, TestApp::sender(app.shared, Some(&picky))).await;
         assert_eq!(
             report,
             Report {
@@ -292,7 +292,7 @@ fn an_address_that_is_refused_has_failed_at_once() {
 fn no_more_are_sent_in_a_second_than_the_rate_allows() {
     story(async |app| {
         queued_athletes(app, 50, "rate.relay.example").await;
-        let mut slow = app.relay(TestApp::courier(app.shared, None)).await;
+        let mut slow = app.relay(TestApp::sender(app.shared, None)).await;
         slow.send_rate = 5;
         // It claims at once, and after a second; then the deadline is too near.
         let report = handle(&slow, Instant::now() + Duration::from_millis(7_500))

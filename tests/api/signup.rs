@@ -1,6 +1,6 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shared::types::AthleteCode;
+use shared::domain::AthleteCode;
 use tests::{TestApp, story};
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
-use shared::{
+use shared::platform::{
     config::Variables,
     db::{Db, DbConfig, QueryError},
 };

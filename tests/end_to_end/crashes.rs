@@ -102,7 +102,7 @@ async fn register_and_die(app: &'static TestApp, email: &str, moment: Moment) {
 
 async fn relay_once_the_lease_is_over(app: &TestApp) {
     app.time_passes(Duration::from_secs(61)).await;
-    let relay = app.relay(TestApp::courier(app.shared, None)).await;
+    let relay = app.relay(TestApp::sender(app.shared, None)).await;
     let report = deliver_invitations::handle(&relay, Instant::now() + Duration::from_secs(30))
         .await
         .expect("the database answers");

@@ -22,7 +22,7 @@ use local::{
     stack::Options,
 };
 use serde_json::{Value, json};
-use shared::db::BUDGET;
+use shared::platform::db::BUDGET;
 use std::{sync::Arc, time::Duration};
 use tests::run;
 use tokio::{

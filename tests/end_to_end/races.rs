@@ -1,10 +1,10 @@
-use crate::system::{Answer, System, with_environments, with_system};
+use crate::system::{Response, System, with_environments, with_system};
 use futures::future::join_all;
 use serde_json::json;
 
 const AT_ONCE: usize = 50;
 
-fn with_status(answers: &[Answer], status: u16) -> usize {
+fn with_status(answers: &[Response], status: u16) -> usize {
     answers
         .iter()
         .filter(|answer| answer.status == status)

@@ -20,7 +20,7 @@ pub struct System {
 
 /// An answer, which the contract has been found to allow.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     /// Seconds to wait before the next try.
     pub retry_after: Option<u64>,
@@ -119,16 +119,16 @@ impl System {
 }
 
 impl Visitor {
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub async fn post(&self, path: &str, body: Value) -> Response {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Response {
         self.send(Method::GET, path, None).await
     }
 
     /// Sends a request, and holds the answer to the contract.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {
         let mut request = self.system.http.request(
             method.clone(),
             format!("{}{path}", self.system.stack.base_url()),
@@ -157,7 +157,7 @@ impl Visitor {
                 &body,
             );
         }
-        Answer {
+        Response {
             status,
             retry_after,
             body,
@@ -184,7 +184,7 @@ impl Visitor {
     }
 }
 
-impl Answer {
+impl Response {
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{:#}", self.body);
         self.body

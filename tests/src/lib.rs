@@ -10,5 +10,5 @@ mod wiretap;
 pub use functions::invoke;
 pub use log::{Log, overhear};
 pub use services::{Shared, run, shared};
-pub use story::{Answer, Person, TestApp, id, story};
+pub use story::{Person, Response, TestApp, id, story};
 pub use wiretap::{Overheard, Wiretap};

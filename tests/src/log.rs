@@ -23,7 +23,8 @@ task_local! {
 pub async fn overhear<T>(work: impl Future<Output = T>) -> (T, Log) {
     static SUBSCRIBE: Once = Once::new();
     SUBSCRIBE.call_once(|| {
-        let subscriber = shared::log::subscriber("the-function".to_owned(), ToWhoeverOverhears);
+        let subscriber =
+            shared::platform::log::subscriber("the-function".to_owned(), ToWhoeverOverhears);
         tracing::subscriber::set_global_default(subscriber).expect("there is no other one");
     });
     // A debug build moves futures about, and a test's is large.

@@ -6,11 +6,12 @@ use crate::{
     wiretap::Wiretap,
 };
 use ::shared::{
-    App,
-    db::{Address, Db, DbConfig},
-    delivery::Courier,
-    mail::MailConfig,
-    types::AthleteCode,
+    domain::AthleteCode,
+    invitations::{delivery::InvitationSender, mail::MailConfig},
+    platform::{
+        App,
+        db::{Address, Db, DbConfig},
+    },
 };
 use lambda_http::http::HeaderMap;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -48,7 +49,7 @@ pub struct TestApp {
 
 /// An answer, which the contract has been found to allow.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
     /// The headers.
@@ -57,7 +58,7 @@ pub struct Answer {
     pub body: Value,
 }
 
-impl Answer {
+impl Response {
     /// The value of a header; empty where there is none.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
@@ -138,7 +139,7 @@ impl TestApp {
             .expect("a secret can be stored");
         let registrar = register_athlete::App {
             db: Self::db(shared, &database).await,
-            courier: Self::courier(shared, None),
+            sender: Self::sender(shared, None),
             invitation_days: 30,
             draw_code: AthleteCode::draw,
         };
@@ -189,9 +190,9 @@ impl TestApp {
             .expect("the configuration has no faults")
     }
 
-    /// A courier that finds SES and SNS in the emulation, or at another endpoint.
+    /// A sender that finds SES and SNS in the emulation, or at another endpoint.
     #[must_use]
-    pub fn courier(shared: &Shared, endpoint: Option<&str>) -> Courier {
+    pub fn sender(shared: &Shared, endpoint: Option<&str>) -> InvitationSender {
         let config = MailConfig {
             from: format!("GymBrah <{}>", local::aws::SENDER)
                 .parse()
@@ -199,14 +200,14 @@ impl TestApp {
             configuration_set: None,
             app_url: "https://app.gymbrah.example".parse().expect("an address"),
         };
-        Courier::new(config, &shared.sdk_config(endpoint))
+        InvitationSender::new(config, &shared.sdk_config(endpoint))
     }
 
     /// What `deliver-invitations` works with, on this test's database.
-    pub async fn relay(&self, courier: Courier) -> deliver_invitations::App {
+    pub async fn relay(&self, sender: InvitationSender) -> deliver_invitations::App {
         deliver_invitations::App {
             db: Self::db(self.shared, &self.database).await,
-            courier,
+            sender,
             send_rate: 100,
         }
     }
@@ -241,7 +242,7 @@ impl TestApp {
             },
             registrar: register_athlete::App {
                 db: Self::db(self.shared, &self.database).await,
-                courier: Self::courier(self.shared, None),
+                sender: Self::sender(self.shared, None),
                 ..self.registrar
             },
             contract: Contract::read(&self.shared.workspace.root),
@@ -296,7 +297,7 @@ impl TestApp {
     }
 
     /// Calls the function behind the event's route, and holds the answer to the contract.
-    pub async fn call(&self, event: &Value) -> Answer {
+    pub async fn call(&self, event: &Value) -> Response {
         let route_key = event["routeKey"]
             .as_str()
             .expect("the event has a route key");
@@ -321,10 +322,10 @@ impl TestApp {
     }
 
     /// Hands a function an event, as Lambda does, and holds what it logs to saying nothing of what was said.
-    pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
+    pub async fn invoke(&self, function: &str, event: &Value) -> Response {
         let payload = RawValue::from_string(event.to_string()).expect("JSON");
         let (answer, log) = overhear(invoke(&self.app, &self.registrar, function, payload)).await;
-        let answer = Answer {
+        let answer = Response {
             status: answer.status(),
             headers: answer.headers().clone(),
             body: answer.json(),
@@ -379,27 +380,27 @@ impl Person {
     }
 
     /// Sends a POST with a JSON body.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
         self.send("POST", path, Some(&body.to_string())).await
     }
 
     /// Sends a PATCH with a JSON body.
-    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+    pub async fn patch(&self, path: &str, body: &Value) -> Response {
         self.send("PATCH", path, Some(&body.to_string())).await
     }
 
     /// Sends a DELETE.
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> Response {
         self.send("DELETE", path, None).await
     }
 
     /// Sends a GET; the path may have a query.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Response {
         self.send("GET", path, None).await
     }
 
     /// Sends a request.
-    pub async fn send(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
+    pub async fn send(&self, method: &str, path: &str, body: Option<&str>) -> Response {
         self.app.call(&self.event(method, path, body)).await
     }
 
@@ -476,7 +477,7 @@ impl Person {
     }
 
     /// Asks to be linked, by the verified email alone or with a code.
-    pub async fn links(&self, code: Option<&Value>) -> Answer {
+    pub async fn links(&self, code: Option<&Value>) -> Response {
         let body = code.map_or_else(|| json!({}), |code| json!({"athlete_code": code}));
         self.post("/signup-link", &body).await
     }

@@ -1,10 +1,10 @@
 use serde::Serialize;
-use shared::{
+use shared::platform::{
     App,
     auth::caller,
     db::{Parameter, Type},
-    http::{Answer, Members, Request, body, path_id},
-    problem::{InputFault, Problem},
+    http::{Fields, Request, Response, body, path_id},
+    problem::{FieldError, Problem},
 };
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ struct Assigning {
 }
 
 impl Assigning {
-    fn read(mut body: Members) -> Result<Self, Problem> {
+    fn read(mut body: Fields) -> Result<Self, Problem> {
         let business_id = body.required_id("business_id");
         let athlete_ids = body.required_ids("athlete_ids", 1..=MAX_ATHLETES);
         let assigning = business_id
@@ -64,7 +64,7 @@ struct Assignment {
 }
 
 /// Assigns a workout of the caller's to athletes of a gym of the caller's, signed up or not.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let workout_id = path_id(request, "workout_id", "workout or gym")?;
     let Assigning {
@@ -90,7 +90,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
     };
     let strangers = ids_where("is_stranger", true);
     if strangers.is_empty() {
-        Ok(Answer::ok(&Assignment {
+        Ok(Response::ok(&Assignment {
             assigned: ids_where("is_new", true),
             already_assigned: ids_where("is_new", false),
         }))
@@ -105,7 +105,7 @@ fn name_strangers(athlete_ids: &[Uuid], strangers: &[Uuid]) -> Problem {
         .enumerate()
         .filter(|(_, id)| strangers.contains(id))
         .map(|(index, id)| {
-            InputFault::at(
+            FieldError::at(
                 format_args!("athlete_ids/{index}"),
                 format!("{id} is no athlete of this gym"),
             )

@@ -1,10 +1,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::{
+use shared::platform::{
     App,
     auth::caller,
     db::{Row, Type},
-    http::{Answer, List, Position, Request, page, path_id},
+    http::{List, Position, Request, Response, page, path_id},
     problem::Problem,
 };
 use uuid::Uuid;
@@ -66,7 +66,7 @@ impl Follower {
 }
 
 /// A page of the athletes who have the workout, signed up or not, the last assigned first.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let workout_id = path_id(request, "workout_id", "workout")?;
     let page = page(request)?;
@@ -86,5 +86,9 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         return Err(Problem::not_found("workout"));
     }
     let followers = rows.iter().filter_map(Follower::from_row).collect();
-    Ok(Answer::ok(&List::new(&page, followers, Follower::position)))
+    Ok(Response::ok(&List::new(
+        &page,
+        followers,
+        Follower::position,
+    )))
 }

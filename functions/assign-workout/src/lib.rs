@@ -7,14 +7,14 @@ mod mine;
 mod unassign;
 mod workouts;
 
-use shared::{
+use shared::platform::{
     App,
-    http::{Answer, Request, route, unknown_route},
+    http::{Request, Response, route, unknown_route},
     problem::Problem,
 };
 
 /// Serves the seven routes.
-pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
+pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     match route(&request) {
         "POST /workouts" => workouts::create(app, &request).await,
         "GET /workouts" => workouts::list(app, &request).await,

@@ -1,16 +1,16 @@
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::{
+use shared::platform::{
     App,
     auth::caller,
     db::{Parameter, Row, Type},
-    http::{Answer, List, Members, Position, Request, body, page, path_id},
+    http::{Fields, List, Position, Request, Response, body, page, path_id},
     problem::Problem,
 };
 use uuid::Uuid;
 
 /// How often the statement is run at most, where other requests select other workouts meanwhile.
-const MAX_TRIES: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// What changes: whether the athlete follows the workout now, whether they have done it, or both.
 struct Change {
@@ -19,9 +19,9 @@ struct Change {
 }
 
 impl Change {
-    fn read(mut body: Members) -> Result<Self, Problem> {
+    fn read(mut body: Fields) -> Result<Self, Problem> {
         if body.is_absent("selected") && body.is_absent("completed") {
-            body.note("selected", "is needed, or completed");
+            body.note("selected", "is required, or completed");
         }
         let change = Self {
             selected: body.optional_flag("selected"),
@@ -132,7 +132,7 @@ struct Changed {
 }
 
 /// A page of what all the caller's gyms have assigned to them.
-pub(crate) async fn list(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let page = page(request)?;
 
@@ -145,11 +145,15 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Answer, Problem
         )
         .await?;
     let workouts = rows.into_iter().map(MyWorkout::from).collect();
-    Ok(Answer::ok(&List::new(&page, workouts, MyWorkout::position)))
+    Ok(Response::ok(&List::new(
+        &page,
+        workouts,
+        MyWorkout::position,
+    )))
 }
 
 /// Selects or completes a workout, or takes that back.
-pub(crate) async fn change(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn change(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let workout_id = path_id(request, "workout_id", "workout")?;
     let Change {
@@ -168,7 +172,7 @@ pub(crate) async fn change(app: &App, request: &Request) -> Result<Answer, Probl
         match app.db.query(CHANGE_MY_WORKOUT, &parameters).await {
             Err(error)
                 if error.constraint() == Some("workout_athlete_selected_key")
-                    && tries < MAX_TRIES =>
+                    && tries < MAX_ATTEMPTS =>
             {
                 tries += 1;
             }
@@ -178,7 +182,7 @@ pub(crate) async fn change(app: &App, request: &Request) -> Result<Answer, Probl
     if rows.is_empty() {
         return Err(Problem::not_found("workout"));
     }
-    Ok(Answer::ok(&Changed {
+    Ok(Response::ok(&Changed {
         items: rows.into_iter().map(MyWorkout::from).collect(),
     }))
 }

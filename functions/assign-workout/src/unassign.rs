@@ -1,8 +1,8 @@
-use shared::{
+use shared::platform::{
     App,
     auth::caller,
     db::{Parameter, Type},
-    http::{Answer, Request, path_id},
+    http::{Request, Response, path_id},
     problem::Problem,
 };
 
@@ -18,7 +18,7 @@ const UNASSIGN_WORKOUT: &str = "-- unassign_workout
     SELECT id FROM own";
 
 /// Takes the workout from an athlete. One who does not have it, or not any more, is no fault.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let workout_id = path_id(request, "workout_id", "workout")?;
     let athlete_id = path_id(request, "athlete_id", "athlete")?;
@@ -29,7 +29,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         (&athlete_id, Type::UUID),
     ];
     match app.db.query_opt(UNASSIGN_WORKOUT, &parameters).await? {
-        Some(_) => Ok(Answer::no_content()),
+        Some(_) => Ok(Response::no_content()),
         None => Err(Problem::not_found("workout")),
     }
 }

@@ -1,12 +1,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    App,
-    auth::caller,
-    db::{Row, Type},
-    http::{Answer, List, Members, Position, Request, body, page},
-    problem::Problem,
-    types::Name,
+    domain::Name,
+    platform::{
+        App,
+        auth::caller,
+        db::{Row, Type},
+        http::{Fields, List, Position, Request, Response, body, page},
+        problem::Problem,
+    },
 };
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn read(mut body: Members) -> Result<Self, Problem> {
+    fn read(mut body: Fields) -> Result<Self, Problem> {
         let name = body.required("name");
         body.finish(name.map(|name| Self { name }))
     }
@@ -62,7 +64,7 @@ impl From<Row> for Workout {
 }
 
 /// Whoever is signed in may write workouts; what they may do with them is asked when they assign one.
-pub(crate) async fn create(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn create(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let Draft { name } = Draft::read(body(request)?)?;
     let id = Uuid::now_v7();
@@ -73,11 +75,11 @@ pub(crate) async fn create(app: &App, request: &Request) -> Result<Answer, Probl
     ]
     .concat();
     let row = app.db.query_one(CREATE_WORKOUT, &parameters).await?;
-    Ok(Answer::created(&Workout::from(row)))
+    Ok(Response::created(&Workout::from(row)))
 }
 
 /// A page of the caller's workouts, the newest first.
-pub(crate) async fn list(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let page = page(request)?;
 
@@ -90,5 +92,5 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Answer, Problem
         )
         .await?;
     let workouts = rows.into_iter().map(Workout::from).collect();
-    Ok(Answer::ok(&List::new(&page, workouts, Workout::position)))
+    Ok(Response::ok(&List::new(&page, workouts, Workout::position)))
 }

@@ -1,8 +1,9 @@
 use shared::{
-    config::{Faults, Variables, variables},
-    db::{Db, DbConfig},
-    delivery::Courier,
-    mail::MailConfig,
+    invitations::{delivery::InvitationSender, mail::MailConfig},
+    platform::{
+        config::{ConfigError, Variables, variables},
+        db::{Db, DbConfig},
+    },
 };
 
 /// Invitations a second, unless `SEND_RATE` says otherwise: what SES allows an account that has just left the sandbox
@@ -17,34 +18,34 @@ pub struct App {
     /// The database, which is the outbox.
     pub db: Db,
     /// Sends the invitations.
-    pub courier: Courier,
+    pub sender: InvitationSender,
     /// How many it may send in a second.
     pub send_rate: u16,
 }
 
 impl App {
     /// From the environment variables.
-    pub async fn from_env() -> Result<Self, Faults> {
+    pub async fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(variables()).await
     }
 
     /// From variables that are found otherwise.
     pub async fn from_variables(
         mut variables: Variables<impl Fn(&str) -> Option<String>>,
-    ) -> Result<Self, Faults> {
+    ) -> Result<Self, ConfigError> {
         let db = DbConfig::from_variables(&mut variables);
         let mail = MailConfig::from_variables(&mut variables);
         let send_rate = variables.optional("SEND_RATE").unwrap_or(SEND_RATE);
         let (db, mail) = variables.finish(db.zip(mail))?;
 
-        let aws = shared::aws::config().await;
+        let aws = shared::platform::aws::config().await;
         let db = DbConfig {
             connections: CONNECTIONS,
             ..db
         };
         Ok(Self {
             db: Db::open(db, &aws).await?,
-            courier: Courier::new(mail, &aws),
+            sender: InvitationSender::new(mail, &aws),
             send_rate: send_rate.max(1),
         })
     }

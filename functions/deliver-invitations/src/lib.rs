@@ -8,10 +8,14 @@ pub use app::App;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use shared::{
-    db::{Db, QueryError, Row, Type},
-    delivery::{Leased, Outcome},
-    invitation::Invitation,
-    metrics,
+    invitations::{
+        Message,
+        delivery::{Leased, Outcome},
+    },
+    platform::{
+        db::{Db, QueryError, Row, Type},
+        metrics,
+    },
 };
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -59,7 +63,7 @@ fn leased(row: &Row) -> Leased {
         id: row.get("invitation_id"),
         attempt: row.get("attempts"),
         channel: row.get("channel"),
-        invitation: Invitation {
+        invitation: Message {
             to: row.get("recipient"),
             business: row.get("business_name"),
             reply_to: row.get("owner_email"),
@@ -132,7 +136,7 @@ async fn claim(db: &Db, number: u16) -> Result<Vec<Leased>, QueryError> {
 
 /// The outcome, if it could be recorded.
 async fn deliver(app: &App, leased: Leased) -> Option<Outcome> {
-    match app.courier.deliver(&app.db, &leased).await {
+    match app.sender.deliver(&app.db, &leased).await {
         Ok((outcome, _)) => Some(outcome),
         Err(error) => {
             tracing::warn!(invitation_id = %leased.id, %error, "the attempt is not recorded");

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 use shared::{
-    App,
-    db::Type,
-    http::{Answer, Members, Request, body},
-    problem::Problem,
-    types::Email,
+    domain::Email,
+    platform::{
+        App,
+        db::Type,
+        http::{Fields, Request, Response, body},
+        problem::Problem,
+    },
 };
 
 struct Joining {
@@ -14,7 +16,7 @@ struct Joining {
 }
 
 impl Joining {
-    fn read(mut body: Members) -> Result<Self, Problem> {
+    fn read(mut body: Fields) -> Result<Self, Problem> {
         let email = body.required("email");
         body.finish(email.map(|email| Self { email }))
     }
@@ -29,10 +31,10 @@ struct Joined {
 }
 
 /// Answers the same for a new and a known address: the waitlist tells nobody who is on it.
-pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
+pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     let Joining { email } = Joining::read(body(&request)?)?;
     app.db
         .query(JOIN_WAITLIST, &[(&email.as_str(), Type::TEXT)])
         .await?;
-    Ok(Answer::accepted(&Joined { status: "joined" }))
+    Ok(Response::accepted(&Joined { status: "joined" }))
 }

@@ -2,7 +2,7 @@
 
 use refinery::{Runner, error::Kind};
 use serde::Serialize;
-use shared::db::Reason;
+use shared::platform::db::Reason;
 use std::{error::Error, fmt};
 use tokio_postgres::Client;
 

@@ -5,7 +5,7 @@ use lambda_http::{
     lambda_runtime::{run, service_fn},
 };
 use serde::de::IgnoredAny;
-use shared::{
+use shared::platform::{
     config::variables,
     db::{DbConfig, connect},
 };
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
     let config = DbConfig::from_variables(&mut variables);
     let config = &variables.finish(config)?;
     run(service_fn(async |_: LambdaEvent<IgnoredAny>| {
-        let mut client = connect(config.clone(), &shared::aws::config().await).await?;
+        let mut client = connect(config.clone(), &shared::platform::aws::config().await).await?;
         Ok::<_, Error>(migrate::apply(&mut client, &migrate::runner()).await?)
     }))
     .await

@@ -16,7 +16,7 @@ const NOT_WRITTEN: &str =
 
 /// What has become of a mail. The words are for the gym's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum MailOutcome {
     /// It is in the mailbox, or in its folder for spam.
     Delivered,
     /// It came back, and so would the next one.
@@ -34,7 +34,7 @@ pub(crate) enum Fate {
     Failed(&'static str),
 }
 
-const TRY_AGAIN: Fate = Fate::BouncedForNow {
+const TRY_AGAIN: MailOutcome = MailOutcome::BouncedForNow {
     words: TRIED_AGAIN,
     last_words: GIVEN_UP,
 };
@@ -45,7 +45,7 @@ pub(crate) struct MailEvent {
     /// SES's id of the mail, as it was given on sending.
     pub(crate) message_id: String,
     /// What has become of it.
-    pub(crate) fate: Fate,
+    pub(crate) fate: MailOutcome,
 }
 
 // The event, as far as it is read. `detail` is what SES publishes everywhere:
@@ -110,11 +110,11 @@ impl MailEvent {
             complaint,
         } = serde_json::from_value(detail).map_err(|_| "it lacks members of an event of a mail")?;
         let fate = match event_type.as_str() {
-            "Delivery" => Fate::Delivered,
+            "Delivery" => MailOutcome::Delivered,
             "Bounce" => bounce.ok_or("it lacks the bounce")?.fate()?,
             "Complaint" => complaint.ok_or("it lacks the complaint")?.fate()?,
-            "Reject" => Fate::Failed(REJECTED),
-            "Rendering Failure" => Fate::Failed(NOT_WRITTEN),
+            "Reject" => MailOutcome::Failed(REJECTED),
+            "Rendering Failure" => MailOutcome::Failed(NOT_WRITTEN),
             _ => return Err("events of this type change nothing"),
         };
         Ok(Self { message_id, fate })
@@ -124,7 +124,7 @@ impl MailEvent {
 impl Bounce {
     /// SES's type is a guess at what the recipient's server meant, which goes wrong where that was vague: an answer of somebody
     /// who is out of the office is `Transient` `General` too, and so is many a plain "no such user".
-    fn fate(&self) -> Result<Fate, &'static str> {
+    fn fate(&self) -> Result<MailOutcome, &'static str> {
         let report = self.bounced_recipients.first();
         let action = report.and_then(|report| report.action.as_deref());
         // RFC 3463, section 2: class 5 is a permanent failure.
@@ -136,14 +136,16 @@ impl Bounce {
 
         match (self.bounce_type.as_str(), sub_type) {
             ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
-                Ok(Fate::Bounced(SUPPRESSED))
+                Ok(MailOutcome::Bounced(SUPPRESSED))
             }
-            ("Permanent", _) => Ok(Fate::Bounced(DOES_NOT_EXIST)),
+            ("Permanent", _) => Ok(MailOutcome::Bounced(DOES_NOT_EXIST)),
             ("Transient", "MessageTooLarge" | "ContentRejected" | "AttachmentRejected") => {
-                Ok(Fate::Bounced(CONTENT_REFUSED))
+                Ok(MailOutcome::Bounced(CONTENT_REFUSED))
             }
             ("Transient" | "Undetermined", _) => match action {
-                Some("failed") if is_vague && is_permanent => Ok(Fate::Bounced(DOES_NOT_EXIST)),
+                Some("failed") if is_vague && is_permanent => {
+                    Ok(MailOutcome::Bounced(DOES_NOT_EXIST))
+                }
                 Some("failed") => Ok(TRY_AGAIN),
                 Some(_) => Err("the recipient's server has not given up"),
                 None if is_vague => Err("it is an automatic answer"),
@@ -155,12 +157,12 @@ impl Bounce {
 }
 
 impl Complaint {
-    fn fate(&self) -> Result<Fate, &'static str> {
+    fn fate(&self) -> Result<MailOutcome, &'static str> {
         // https://www.iana.org/assignments/marf-parameters: the other types are complaints.
         match self.complaint_feedback_type.as_deref() {
             Some("not-spam") => Err("it takes a complaint back"),
             Some("auth-failure") => Err("it is about the authentication of the sender"),
-            _ => Ok(Fate::Complained(UNWANTED)),
+            _ => Ok(MailOutcome::Complained(UNWANTED)),
         }
     }
 }
@@ -179,11 +181,11 @@ mod tests {
         serde_json::from_slice(&std::fs::read(format!("{events}/{name}.json")).unwrap()).unwrap()
     }
 
-    fn fate(event: Value) -> Result<Fate, &'static str> {
+    fn fate(event: Value) -> Result<MailOutcome, &'static str> {
         MailEvent::read(event).map(|event| event.fate)
     }
 
-    fn bounced(kind: &str, sub_type: &str, recipient: &Value) -> Result<Fate, &'static str> {
+    fn bounced(kind: &str, sub_type: &str, recipient: &Value) -> Result<MailOutcome, &'static str> {
         let mut event = sample("bounced-for-good");
         event["detail"]["bounce"]["bounceType"] = json!(kind);
         event["detail"]["bounce"]["bounceSubType"] = json!(sub_type);
@@ -199,12 +201,15 @@ mod tests {
             "0110019c4e09b830-0420dbfd-b7a6-4f4d-ade4-b5b03ed2f7ad-000000"
         );
         for (event, expected) in [
-            (sample("delivered"), Fate::Delivered),
-            (sample("bounced-for-good"), Fate::Bounced(DOES_NOT_EXIST)),
+            (sample("delivered"), MailOutcome::Delivered),
+            (
+                sample("bounced-for-good"),
+                MailOutcome::Bounced(DOES_NOT_EXIST),
+            ),
             (sample("bounced-for-now"), TRY_AGAIN),
-            (sample("complained"), Fate::Complained(UNWANTED)),
-            (sample("rejected"), Fate::Failed(REJECTED)),
-            (sample("rendering-failed"), Fate::Failed(NOT_WRITTEN)),
+            (sample("complained"), MailOutcome::Complained(UNWANTED)),
+            (sample("rejected"), MailOutcome::Failed(REJECTED)),
+            (sample("rendering-failed"), MailOutcome::Failed(NOT_WRITTEN)),
         ] {
             assert_eq!(fate(event), Ok(expected));
         }
@@ -221,32 +226,32 @@ mod tests {
                 "Permanent",
                 "General",
                 &no_report,
-                Fate::Bounced(DOES_NOT_EXIST),
+                MailOutcome::Bounced(DOES_NOT_EXIST),
             ),
             (
                 "Permanent",
                 "NoEmail",
                 &for_good,
-                Fate::Bounced(DOES_NOT_EXIST),
+                MailOutcome::Bounced(DOES_NOT_EXIST),
             ),
             (
                 "Permanent",
                 "Suppressed",
                 &for_good,
-                Fate::Bounced(SUPPRESSED),
+                MailOutcome::Bounced(SUPPRESSED),
             ),
             (
                 "Permanent",
                 "OnAccountSuppressionList",
                 &for_good,
-                Fate::Bounced(SUPPRESSED),
+                MailOutcome::Bounced(SUPPRESSED),
             ),
             ("Transient", "General", &for_now, TRY_AGAIN),
             (
                 "Transient",
                 "General",
                 &for_good,
-                Fate::Bounced(DOES_NOT_EXIST),
+                MailOutcome::Bounced(DOES_NOT_EXIST),
             ),
             ("Transient", "MailboxFull", &no_report, TRY_AGAIN),
             (
@@ -259,13 +264,13 @@ mod tests {
                 "Transient",
                 "ContentRejected",
                 &for_now,
-                Fate::Bounced(CONTENT_REFUSED),
+                MailOutcome::Bounced(CONTENT_REFUSED),
             ),
             (
                 "Transient",
                 "MessageTooLarge",
                 &no_report,
-                Fate::Bounced(CONTENT_REFUSED),
+                MailOutcome::Bounced(CONTENT_REFUSED),
             ),
             ("Undetermined", "Undetermined", &for_now, TRY_AGAIN),
         ] {

@@ -3,10 +3,10 @@
 
 mod event;
 
-use event::{Fate, MailEvent};
+use event::{MailEvent, MailOutcome};
 use serde::Serialize;
 use serde_json::Value;
-use shared::{
+use shared::platform::{
     App,
     db::{QueryError, Row, Type},
     metrics,
@@ -18,7 +18,7 @@ use shared::{
 /// $1 the mail, $2 the status, $3 those it follows on, $4 words for the gym's owner.
 ///
 /// No row: no invitation went out as this mail. Otherwise `recorded` is the new status, if it is one.
-const RECORD_FATE: &str = "-- record_fate
+const RECORD_OUTCOME: &str = "-- record_outcome
     WITH recorded AS (
         UPDATE invitation SET status = $2, last_error = $4
         WHERE provider_message_id = $1 AND status = ANY ($3)
@@ -83,12 +83,12 @@ pub async fn handle(app: &App, event: Value) -> Result<Report, QueryError> {
         Err(reason) => return Ok(Report::Ignored { reason }),
     };
     let row = match fate {
-        Fate::Delivered => record(app, &message_id, "delivered", &["sent"], None).await?,
-        Fate::Bounced(words) => {
+        MailOutcome::Delivered => record(app, &message_id, "delivered", &["sent"], None).await?,
+        MailOutcome::Bounced(words) => {
             let follows_on = ["sent", "delivered"];
             record(app, &message_id, "bounced", &follows_on, Some(words)).await?
         }
-        Fate::BouncedForNow { words, last_words } => {
+        MailOutcome::BouncedForNow { words, last_words } => {
             let parameters = [
                 (&message_id as _, Type::TEXT),
                 (&words as _, Type::TEXT),
@@ -96,11 +96,13 @@ pub async fn handle(app: &App, event: Value) -> Result<Report, QueryError> {
             ];
             app.db.query_opt(SEND_AGAIN, &parameters).await?
         }
-        Fate::Complained(words) => {
+        MailOutcome::Complained(words) => {
             let follows_on = ["sent", "delivered", "bounced"];
             record(app, &message_id, "complained", &follows_on, Some(words)).await?
         }
-        Fate::Failed(words) => record(app, &message_id, "failed", &["sent"], Some(words)).await?,
+        MailOutcome::Failed(words) => {
+            record(app, &message_id, "failed", &["sent"], Some(words)).await?
+        }
     };
     let Some(row) = row else {
         return Ok(Report::UnknownMessage { message_id });
@@ -127,5 +129,5 @@ async fn record(
         (&follows_on as _, Type::TEXT_ARRAY),
         (&words as _, Type::TEXT),
     ];
-    app.db.query_opt(RECORD_FATE, &parameters).await
+    app.db.query_opt(RECORD_OUTCOME, &parameters).await
 }

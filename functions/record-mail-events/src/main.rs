@@ -1,7 +1,9 @@
 //! The Lambda function; what it does is in `lib.rs`.
 
+use shared::platform::{App, serve_events};
+
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve_events(shared::App::from_env, |app, event, _| {
+    serve_events(App::from_env, |app, event, _| {
         record_mail_events::handle(app, event)
     })
 }

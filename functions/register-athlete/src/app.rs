@@ -1,9 +1,10 @@
 use shared::{
-    config::{Faults, Variables, variables},
-    db::{Db, DbConfig},
-    delivery::Courier,
-    mail::MailConfig,
-    types::AthleteCode,
+    domain::AthleteCode,
+    invitations::{delivery::InvitationSender, mail::MailConfig},
+    platform::{
+        config::{ConfigError, Variables, variables},
+        db::{Db, DbConfig},
+    },
 };
 
 /// Days an invitation is good for, unless `INVITATION_DAYS` says otherwise.
@@ -14,7 +15,7 @@ pub struct App {
     /// The database.
     pub db: Db,
     /// Sends the invitations.
-    pub courier: Courier,
+    pub sender: InvitationSender,
     /// Days an invitation is good for.
     pub invitation_days: i32,
     /// Draws the athletes' codes.
@@ -23,14 +24,14 @@ pub struct App {
 
 impl App {
     /// From the environment variables.
-    pub async fn from_env() -> Result<Self, Faults> {
+    pub async fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(variables()).await
     }
 
     /// From variables that are found otherwise.
     pub async fn from_variables(
         mut variables: Variables<impl Fn(&str) -> Option<String>>,
-    ) -> Result<Self, Faults> {
+    ) -> Result<Self, ConfigError> {
         let db = DbConfig::from_variables(&mut variables);
         let mail = MailConfig::from_variables(&mut variables);
         let invitation_days = variables
@@ -38,10 +39,10 @@ impl App {
             .unwrap_or(INVITATION_DAYS);
         let (db, mail) = variables.finish(db.zip(mail))?;
 
-        let aws = shared::aws::config().await;
+        let aws = shared::platform::aws::config().await;
         Ok(Self {
             db: Db::open(db, &aws).await?,
-            courier: Courier::new(mail, &aws),
+            sender: InvitationSender::new(mail, &aws),
             invitation_days,
             draw_code: AthleteCode::draw,
         })

@@ -1,9 +1,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    db::Row,
-    http::Position,
-    types::{AthleteCode, Locale},
+    domain::{AthleteCode, Locale},
+    platform::{db::Row, http::Position},
 };
 use uuid::Uuid;
 

@@ -1,9 +1,10 @@
 use crate::{App, athlete::Athlete};
 use shared::{
-    db::Row,
-    delivery::{Leased, Outcome},
-    invitation::Invitation,
-    metrics,
+    invitations::{
+        Message,
+        delivery::{Leased, Outcome},
+    },
+    platform::{db::Row, metrics},
 };
 
 /// Tries to send the invitation that was just queued, and leased to this request, and brings `athlete` up to date with what came
@@ -19,7 +20,7 @@ pub(crate) async fn deliver(app: &App, row: &Row, athlete: &mut Athlete) {
         id: athlete.invitation.id,
         attempt: 1,
         channel: athlete.invitation.channel.clone(),
-        invitation: Invitation {
+        invitation: Message {
             to: to.clone(),
             business: row.get("business_name"),
             reply_to: row.get("owner_email"),
@@ -29,7 +30,7 @@ pub(crate) async fn deliver(app: &App, row: &Row, athlete: &mut Athlete) {
             expires_at: athlete.invitation.expires_at,
         },
     };
-    match app.courier.deliver(&app.db, &leased).await {
+    match app.sender.deliver(&app.db, &leased).await {
         Ok((outcome, recorded)) => {
             if let Some(recorded) = recorded {
                 athlete.invitation.status = recorded.get("status");

@@ -3,12 +3,14 @@ mod spreadsheet;
 use crate::{App, athlete::Athlete, register::MAX_DRAWS, registration::Registration};
 use serde::Serialize;
 use shared::{
-    auth::caller,
-    db::{Parameter, Row, Type},
-    http::{Answer, Members, Request, body, bytes, media_type, path_id},
-    metrics,
-    problem::{InputFault, Kind, Problem, both},
-    types::AthleteCode,
+    domain::AthleteCode,
+    platform::{
+        auth::caller,
+        db::{Parameter, Row, Type},
+        http::{Fields, Request, Response, body, bytes, media_type, path_id},
+        metrics,
+        problem::{FieldError, Kind, Problem, zip_errors},
+    },
 };
 use std::collections::{HashMap, hash_map::Entry};
 use uuid::Uuid;
@@ -26,7 +28,7 @@ struct Import {
 
 impl Import {
     /// Takes an athlete out of the members. Whose contact has been there before is not another athlete, but a fault.
-    fn read(&mut self, members: &mut Members) {
+    fn read(&mut self, members: &mut Fields) {
         let has_no_email = members.is_absent("email");
         let athlete = Registration::read(members);
         // As in the database, a phone tells athletes apart only where there is no email.
@@ -51,7 +53,7 @@ fn athletes(request: &Request) -> Result<Vec<Registration>, Problem> {
     match media_type(request).as_str() {
         "application/json" => {
             let mut body = body(request)?;
-            let each = |athlete: &mut Members| import.read(athlete);
+            let each = |athlete: &mut Fields| import.read(athlete);
             body.required_objects("athletes", 1..=MAX_ATHLETES, each);
             body.finish(Some(()))?;
         }
@@ -77,7 +79,7 @@ fn is_dry_run(request: &Request) -> Result<bool, Problem> {
     match request.query_string_parameters.all("dry_run").as_deref() {
         None | Some(["false"]) => Ok(false),
         Some(["true"]) => Ok(true),
-        Some(_) => Err(Problem::invalid_input(vec![InputFault::of_parameter(
+        Some(_) => Err(Problem::invalid_input(vec![FieldError::of_parameter(
             "dry_run",
             "must be true or false",
         )])),
@@ -168,10 +170,10 @@ struct Imported {
 }
 
 /// Registers every athlete that is new, or says what that would do. The relay sends their invitations.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
-    let (is_dry_run, athletes) = both(is_dry_run(request), athletes(request))?;
+    let (is_dry_run, athletes) = zip_errors(is_dry_run(request), athletes(request))?;
 
     let ids: Vec<Uuid> = athletes.iter().map(|_| Uuid::now_v7()).collect();
     let rows = import(
@@ -194,7 +196,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         let created = items.iter().filter(|item| item.outcome == Outcome::Created);
         metrics::invitations("queued", created.count());
     }
-    Ok(Answer::ok(&Imported { items }))
+    Ok(Response::ok(&Imported { items }))
 }
 
 /// The rows of `IMPORT_ATHLETES`, with an athlete each unless it is a dry run; none where the gym is not the owner's.

@@ -15,13 +15,13 @@ mod roster;
 
 pub use app::App;
 
-use shared::{
-    http::{Answer, Request, route, unknown_route},
+use shared::platform::{
+    http::{Request, Response, route, unknown_route},
     problem::Problem,
 };
 
 /// Serves the five routes.
-pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
+pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     match route(&request) {
         "POST /businesses/{business_id}/athletes" => register::handle(app, &request).await,
         "POST /businesses/{business_id}/athletes/import" => import::handle(app, &request).await,

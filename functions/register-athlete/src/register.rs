@@ -1,8 +1,8 @@
 use crate::{App, athlete::Athlete, deliver::deliver, registration::Registration};
-use shared::{
+use shared::platform::{
     auth::caller,
     db::{Parameter, Row, Type},
-    http::{Answer, Members, Request, body, path_id},
+    http::{Fields, Request, Response, body, path_id},
     problem::Problem,
 };
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// How often a code is drawn. A taken one comes about once in 2⁴⁵ / (athletes) draws: a second in a row is not chance.
 pub(crate) const MAX_DRAWS: usize = 4;
 
-fn read(mut body: Members) -> Result<Registration, Problem> {
+fn read(mut body: Fields) -> Result<Registration, Problem> {
     let registration = Registration::read(&mut body);
     body.finish(Some(registration))
 }
@@ -51,7 +51,7 @@ const REGISTER_ATHLETE: &str = r#"-- register_athlete
     ) AS athlete ON true"#;
 
 /// Registers the athlete, then tries to send the invitation; the answer does not depend on whether that works.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
     let registration = read(body(request)?)?;
@@ -60,9 +60,9 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         Registered::Now(row) => {
             let mut athlete = Athlete::from(&row);
             deliver(app, &row, &mut athlete).await;
-            Ok(Answer::created(&athlete))
+            Ok(Response::created(&athlete))
         }
-        Registered::Before(row) => Ok(Answer::ok(&Athlete::from(&row))),
+        Registered::Before(row) => Ok(Response::ok(&Athlete::from(&row))),
         Registered::NotYourGym => Err(Problem::not_found("gym")),
     }
 }

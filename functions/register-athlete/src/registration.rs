@@ -1,6 +1,6 @@
 use shared::{
-    http::Members,
-    types::{Email, Locale, Name, Phone},
+    domain::{Email, Locale, Name, Phone},
+    platform::http::Fields,
 };
 
 /// What a gym says of an athlete: an email or a phone, and what it likes to add.
@@ -13,9 +13,9 @@ pub(crate) struct Registration {
 
 impl Registration {
     /// Takes it out of the members, which hold what is wrong with it.
-    pub(crate) fn read(members: &mut Members) -> Self {
+    pub(crate) fn read(members: &mut Fields) -> Self {
         if members.is_absent("email") && members.is_absent("phone") {
-            members.note("email", "is needed, or a phone");
+            members.note("email", "is required, or a phone");
         }
         Self {
             email: members.optional("email"),

@@ -1,16 +1,18 @@
 use crate::{App, athlete::Athlete, deliver::deliver};
 use shared::{
-    auth::caller,
-    db::{Parameter, Row, Type},
-    http::{Answer, Members, Request, body, path_id},
-    problem::{Kind, Problem},
-    types::{Email, Phone},
+    domain::{Email, Phone},
+    platform::{
+        auth::caller,
+        db::{Parameter, Row, Type},
+        http::{Fields, Request, Response, body, path_id},
+        problem::{Kind, Problem},
+    },
 };
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How often the statement is run: a code may be taken, and another request may renew the same invitation meanwhile.
-const MAX_TRIES: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// What was wrong with the contact: nothing, or what it should be instead.
 struct Correction {
@@ -19,7 +21,7 @@ struct Correction {
 }
 
 impl Correction {
-    fn read(mut body: Members) -> Result<Self, Problem> {
+    fn read(mut body: Fields) -> Result<Self, Problem> {
         let correction = Self {
             email: body.optional("email"),
             phone: body.optional("phone"),
@@ -98,7 +100,7 @@ const RENEW_INVITATION: &str = r#"-- renew_invitation
     ) AS athlete ON true"#;
 
 /// Invites the athlete once more, at the same contact or a corrected one.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "athlete")?;
     let athlete_id = path_id(request, "athlete_id", "athlete")?;
@@ -118,11 +120,11 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
             Err(Problem::new(Kind::TooManyInvitations, detail)
                 .retry_after(Duration::from_secs(wait)))
         }
-        "just_sent" => Ok(Answer::accepted(&Athlete::from(&row))),
+        "just_sent" => Ok(Response::accepted(&Athlete::from(&row))),
         _ => {
             let mut athlete = Athlete::from(&row);
             deliver(app, &row, &mut athlete).await;
-            Ok(Answer::accepted(&athlete))
+            Ok(Response::accepted(&athlete))
         }
     }
 }
@@ -147,7 +149,7 @@ async fn renew(
             (&app.invitation_days, Type::INT4),
         ];
         let error = match app.db.query_opt(RENEW_INVITATION, &parameters).await {
-            Ok(Some(row)) if is_outrun(&row) && tries < MAX_TRIES => {
+            Ok(Some(row)) if is_outrun(&row) && tries < MAX_ATTEMPTS => {
                 tries += 1;
                 continue;
             }
@@ -166,7 +168,7 @@ async fn renew(
                     "Another athlete of your gym has this contact; nothing was changed.",
                 ));
             }
-            Some("athlete_code_key" | "invitation_open_key") if tries < MAX_TRIES => tries += 1,
+            Some("athlete_code_key" | "invitation_open_key") if tries < MAX_ATTEMPTS => tries += 1,
             _ => return Err(error.into()),
         }
     }

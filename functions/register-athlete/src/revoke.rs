@@ -1,14 +1,14 @@
 use crate::App;
-use shared::{
+use shared::platform::{
     auth::caller,
     db::{Parameter, Type},
-    http::{Answer, Request, path_id},
+    http::{Request, Response, path_id},
     metrics,
     problem::{Kind, Problem},
 };
 
 /// How often the statement is run at most, where other requests renew the same invitation meanwhile.
-const MAX_TRIES: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// Closes the athlete's invitation: neither the code nor the email links anybody from then on.
 ///
@@ -37,7 +37,7 @@ const REVOKE_INVITATION: &str = "-- revoke_invitation
     FROM target, (SELECT count(*) FROM revoked) AS revoked";
 
 /// Takes the invitation back. To take it back twice is no fault.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "athlete")?;
     let athlete_id = path_id(request, "athlete_id", "athlete")?;
@@ -47,7 +47,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         (&business_id, Type::UUID),
         (&athlete_id, Type::UUID),
     ];
-    for _ in 0..MAX_TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         match app.db.query_opt(REVOKE_INVITATION, &parameters).await? {
             None => return Err(Problem::not_found("athlete")),
             Some(row) if row.get("is_linked") => {
@@ -61,7 +61,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
                 if row.get::<_, i64>("revoked") > 0 {
                     metrics::invitations("revoked", 1);
                 }
-                return Ok(Answer::no_content());
+                return Ok(Response::no_content());
             }
         }
     }

@@ -1,9 +1,9 @@
 use crate::{App, athlete::Athlete};
-use shared::{
+use shared::platform::{
     auth::caller,
     db::Type,
-    http::{Answer, List, Request, page, path_id},
-    problem::{InputFault, Problem, both},
+    http::{List, Request, Response, page, path_id},
+    problem::{FieldError, Problem, zip_errors},
 };
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ fn status(request: &Request) -> Result<Option<&str>, Problem> {
     match request.query_string_parameters.first("status") {
         Some(status) if !STATUSES.contains(&status) => {
             let detail = format!("must be one of {}", STATUSES.join(", "));
-            Err(Problem::invalid_input(vec![InputFault::of_parameter(
+            Err(Problem::invalid_input(vec![FieldError::of_parameter(
                 "status", detail,
             )]))
         }
@@ -48,10 +48,10 @@ const LIST_ATHLETES: &str = "-- list_athletes
     ORDER BY athlete.created_at DESC, athlete.id DESC";
 
 /// A page of the gym's athletes, the newest first.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
-    let (page, status) = both(page(request), status(request))?;
+    let (page, status) = zip_errors(page(request), status(request))?;
 
     let who = [
         (&caller.user_id as _, Type::UUID),
@@ -67,5 +67,5 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
         .filter(|row| row.get::<_, Option<Uuid>>("id").is_some())
         .map(Athlete::from)
         .collect();
-    Ok(Answer::ok(&List::new(&page, athletes, Athlete::position)))
+    Ok(Response::ok(&List::new(&page, athletes, Athlete::position)))
 }

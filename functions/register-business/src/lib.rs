@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    App,
-    auth::caller,
-    db::{Row, Type},
-    http::{Answer, List, Members, Position, Request, body, page, route, unknown_route},
-    problem::Problem,
-    types::Name,
+    domain::Name,
+    platform::{
+        App,
+        auth::caller,
+        db::{Row, Type},
+        http::{Fields, List, Position, Request, Response, body, page, route, unknown_route},
+        problem::Problem,
+    },
 };
 use uuid::Uuid;
 
@@ -17,7 +19,7 @@ struct Opening {
 }
 
 impl Opening {
-    fn read(mut body: Members) -> Result<Self, Problem> {
+    fn read(mut body: Fields) -> Result<Self, Problem> {
         let name = body.required("name");
         body.finish(name.map(|name| Self { name }))
     }
@@ -55,7 +57,7 @@ impl From<Row> for Business {
 }
 
 /// Serves both routes.
-pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
+pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     match route(&request) {
         "POST /businesses" => open(app, &request).await,
         "GET /businesses" => list(app, &request).await,
@@ -63,7 +65,7 @@ pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
     }
 }
 
-async fn open(app: &App, request: &Request) -> Result<Answer, Problem> {
+async fn open(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let Opening { name } = Opening::read(body(request)?)?;
     let id = Uuid::now_v7();
@@ -74,10 +76,10 @@ async fn open(app: &App, request: &Request) -> Result<Answer, Problem> {
     ]
     .concat();
     let row = app.db.query_one(OPEN_BUSINESS, &parameters).await?;
-    Ok(Answer::created(&Business::from(row)))
+    Ok(Response::created(&Business::from(row)))
 }
 
-async fn list(app: &App, request: &Request) -> Result<Answer, Problem> {
+async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let page = page(request)?;
 
@@ -88,7 +90,7 @@ async fn list(app: &App, request: &Request) -> Result<Answer, Problem> {
     .concat();
     let rows = app.db.query(LIST_BUSINESSES, &parameters).await?;
     let businesses = rows.into_iter().map(Business::from).collect();
-    Ok(Answer::ok(&List::new(
+    Ok(Response::ok(&List::new(
         &page,
         businesses,
         |business: &Business| Position {

@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shared::db::Row;
+use shared::platform::db::Row;
 use uuid::Uuid;
 
 /// The caller, as their own row in `"user"` has them.

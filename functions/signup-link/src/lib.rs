@@ -5,14 +5,14 @@ mod account;
 mod link;
 mod me;
 
-use shared::{
+use shared::platform::{
     App,
-    http::{Answer, Request, route, unknown_route},
+    http::{Request, Response, route, unknown_route},
     problem::Problem,
 };
 
 /// Serves both routes.
-pub async fn handle(app: &App, request: Request) -> Result<Answer, Problem> {
+pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     match route(&request) {
         "POST /signup-link" => link::handle(app, &request).await,
         "GET /me" => me::handle(app, &request).await,

@@ -2,19 +2,21 @@ use crate::account::{Gym, Link, User};
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    App,
-    auth::{Caller, caller},
-    db::{Row, Type},
-    http::{Answer, Members, Request, body},
-    metrics,
-    problem::{Kind, Problem},
-    types::AthleteCode,
+    domain::AthleteCode,
+    platform::{
+        App,
+        auth::{Caller, caller},
+        db::{Row, Type},
+        http::{Fields, Request, Response, body},
+        metrics,
+        problem::{Kind, Problem},
+    },
 };
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How often the statement is run at most, where other requests change the same athletes meanwhile.
-const MAX_TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// What the person shows besides their verified email: the code, or nothing.
 struct Claim {
@@ -23,7 +25,7 @@ struct Claim {
 
 impl Claim {
     /// What is no code at all is told apart from a wrong one: the check characters are public, so that this tells nothing.
-    fn read(mut body: Members) -> Result<Self, Problem> {
+    fn read(mut body: Fields) -> Result<Self, Problem> {
         let athlete_code = body.optional("athlete_code");
         body.finish(Some(Self { athlete_code }))
     }
@@ -121,7 +123,7 @@ fn link_of(row: &Row) -> Option<Link> {
 }
 
 /// Links whatever the verified email opens, and what the code opens. A wrong code does not undo what the email has opened.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let Claim { athlete_code } = Claim::read(body(request)?)?;
 
@@ -149,7 +151,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Probl
     } else {
         "linked"
     };
-    Ok(Answer::ok(&SignupLink {
+    Ok(Response::ok(&SignupLink {
         user: User::from(&rows[0]),
         waitlisted_since: rows[0].get("waitlisted_since"),
         linked,
@@ -175,11 +177,11 @@ async fn link(
     let mut tries = 1;
     loop {
         match app.db.query(LINK_ATHLETES, &parameters).await {
-            Ok(rows) if rows[0].get("is_outrun") && tries < MAX_TRIES => tries += 1,
+            Ok(rows) if rows[0].get("is_outrun") && tries < MAX_ATTEMPTS => tries += 1,
             // One athlete per gym and person. Where another request has linked the gym at this moment, the email passes it
             // over the next time; where the code is of a gym that the caller is a member of, it stays so.
             Err(error) if error.constraint() == Some("athlete_member_key") => {
-                if tries == MAX_TRIES {
+                if tries == MAX_ATTEMPTS {
                     return Err(Problem::new(
                         Kind::AlreadyAMember,
                         "You are linked to another athlete of this gym; ask the gym which of the two is right.",

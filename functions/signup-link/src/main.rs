@@ -1,5 +1,7 @@
 //! The Lambda function; what it does is in `lib.rs`.
 
+use shared::platform::{App, serve};
+
 fn main() -> Result<(), lambda_http::Error> {
-    shared::serve(shared::App::from_env, signup_link::handle)
+    serve(App::from_env, signup_link::handle)
 }

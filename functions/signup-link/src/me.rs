@@ -1,11 +1,11 @@
 use crate::account::{Link, User};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shared::{
+use shared::platform::{
     App,
     auth::caller,
     db::Json,
-    http::{Answer, Request},
+    http::{Request, Response},
     problem::Problem,
 };
 use uuid::Uuid;
@@ -48,12 +48,12 @@ struct Business {
 }
 
 /// The caller, the gyms they own and the athletes they are linked to.
-pub(crate) async fn handle(app: &App, request: &Request) -> Result<Answer, Problem> {
+pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let row = app.db.query_one(ME, &caller.parameters()).await?;
     let Json(businesses) = row.get("businesses");
     let Json(athletes) = row.get("athletes");
-    Ok(Answer::ok(&Me {
+    Ok(Response::ok(&Me {
         user: User::from(&row),
         businesses,
         athletes,

@@ -1,6 +1,6 @@
 use super::MAX_ATHLETES;
 use csv::{ReaderBuilder, StringRecord};
-use shared::{http::Members, problem::InputFault};
+use shared::platform::{http::Fields, problem::FieldError};
 
 /// What the header may name. The order and the case are the spreadsheet's own, and what is not there is absent.
 const COLUMNS: [&str; 4] = ["email", "phone", "full_name", "locale"];
@@ -15,27 +15,27 @@ const NOT_UTF_8: &str = "has characters that are not UTF-8; save the file as CSV
 
 /// Reads a table as spreadsheets save it (RFC 4180; with a byte-order mark, and semicolons where the comma is for decimals),
 /// hands each athlete to `read`, and gives everything that is wrong.
-pub(super) fn read(text: &str, mut read: impl FnMut(&mut Members)) -> Vec<InputFault> {
+pub(super) fn read(text: &str, mut read: impl FnMut(&mut Fields)) -> Vec<FieldError> {
     let rows = rows(text);
     let Some(((header_row, header), rows)) = rows.split_first() else {
-        return vec![InputFault::in_row(1, None, "must name the columns")];
+        return vec![FieldError::in_row(1, None, "must name the columns")];
     };
     let (columns, mut faults) = columns(*header_row, header);
     if !columns.contains(&Some("email")) && !columns.contains(&Some("phone")) {
         let detail = "must name a column email, or phone; the others are full_name and locale";
-        faults.push(InputFault::in_row(*header_row, None, detail));
+        faults.push(FieldError::in_row(*header_row, None, detail));
         return faults;
     }
     if rows.is_empty() {
         let detail = "has no athletes below it";
-        faults.push(InputFault::in_row(*header_row, None, detail));
+        faults.push(FieldError::in_row(*header_row, None, detail));
     }
     for (row, cells) in rows.iter().take(MAX_ATHLETES) {
         faults.extend(read_row(*row, &columns, cells, &mut read));
     }
     if let Some((row, _)) = rows.get(MAX_ATHLETES) {
         let detail = format!("is one too many: an import has at most {MAX_ATHLETES} athletes");
-        faults.push(InputFault::in_row(*row, None, detail));
+        faults.push(FieldError::in_row(*row, None, detail));
     }
     faults
 }
@@ -79,17 +79,17 @@ fn delimiter(text: &str) -> u8 {
 }
 
 /// Which of ours each column is, and what is wrong with the others.
-fn columns(row: usize, header: &StringRecord) -> (Vec<Option<&'static str>>, Vec<InputFault>) {
+fn columns(row: usize, header: &StringRecord) -> (Vec<Option<&'static str>>, Vec<FieldError>) {
     let mut columns = Vec::new();
     let mut faults = Vec::new();
     for name in header.iter().map(str::trim) {
         let mut ours = COLUMNS.into_iter();
         let column = ours.find(|column| name.eq_ignore_ascii_case(column));
-        let mut fault = |detail| faults.push(InputFault::in_row(row, Some(name), detail));
+        let mut fault = |detail| faults.push(FieldError::in_row(row, Some(name), detail));
         if name.contains(LOST) {
             fault(NOT_UTF_8);
         } else if column.is_none() {
-            fault("is not known here");
+            fault("is not a known field");
         } else if columns.contains(&column) {
             fault("is there twice");
         }
@@ -104,27 +104,27 @@ fn read_row(
     row: usize,
     columns: &[Option<&'static str>],
     cells: &StringRecord,
-    read: &mut impl FnMut(&mut Members),
-) -> Vec<InputFault> {
+    read: &mut impl FnMut(&mut Fields),
+) -> Vec<FieldError> {
     if cells.len() != columns.len() {
         let detail = format!(
             "does not have as many cells as the header: {} instead of {}",
             cells.len(),
             columns.len()
         );
-        return vec![InputFault::in_row(row, None, detail)];
+        return vec![FieldError::in_row(row, None, detail)];
     }
     let known = columns.iter().zip(cells);
     let known = known.filter_map(|(column, cell)| column.map(|column| (column, cell)));
     let lost: Vec<_> = known
         .clone()
         .filter(|(_, cell)| cell.contains(LOST))
-        .map(|(column, _)| InputFault::in_row(row, Some(column), NOT_UTF_8))
+        .map(|(column, _)| FieldError::in_row(row, Some(column), NOT_UTF_8))
         .collect();
     if !lost.is_empty() {
         return lost;
     }
-    let mut members = Members::of_row(row, known);
+    let mut members = Fields::of_row(row, known);
     read(&mut members);
     members.into_faults()
 }
@@ -133,7 +133,7 @@ fn read_row(
 mod tests {
     use super::*;
     use serde_json::{Value, json};
-    use shared::types::{Email, Name};
+    use shared::domain::{Email, Name};
 
     /// The places and names of the athletes, and the faults.
     fn read_all(text: &str) -> (Vec<(String, String)>, Value) {
@@ -215,17 +215,17 @@ mod tests {
             (
                 "a@example.org,Ada\nb@example.org,Bob",
                 json!([
-                    {"row": 1, "column": "a@example.org", "detail": "is not known here"},
-                    {"row": 1, "column": "Ada", "detail": "is not known here"},
+                    {"row": 1, "column": "a@example.org", "detail": "is not a known field"},
+                    {"row": 1, "column": "Ada", "detail": "is not a known field"},
                     {"row": 1, "detail": no_contact},
                 ]),
             ),
             (
                 "email,,Email,age\na,b,c\na,b,c,d",
                 json!([
-                    {"row": 1, "column": "", "detail": "is not known here"},
+                    {"row": 1, "column": "", "detail": "is not a known field"},
                     {"row": 1, "column": "Email", "detail": "is there twice"},
-                    {"row": 1, "column": "age", "detail": "is not known here"},
+                    {"row": 1, "column": "age", "detail": "is not a known field"},
                     {"row": 2, "detail": "does not have as many cells as the header: 3 instead of 4"},
                     {"row": 3, "column": "email", "detail": "must be a mail address like ada@example.org"},
                 ]),

@@ -1,7 +1,7 @@
 use super::{Request, plain_uuid};
 use crate::{
-    problem::{InputFault, Kind, Problem},
-    types::Fault,
+    domain::ValidationError,
+    platform::problem::{FieldError, Kind, Problem},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ pub const MAX_BODY: usize = 256 * 1024;
 const MAX_UNKNOWN: usize = 50;
 
 /// The body of a request: one JSON object.
-pub fn body(request: &Request) -> Result<Members, Problem> {
+pub fn body(request: &Request) -> Result<Fields, Problem> {
     if request.body.as_deref().is_none_or(str::is_empty) {
         return Err(malformed(
             "There is no body; send a JSON object, at least {}.",
@@ -29,7 +29,7 @@ pub fn body(request: &Request) -> Result<Members, Problem> {
         ));
     }
     match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(members)) => Ok(Members::new(members, Place::Item(String::new()))),
+        Ok(Value::Object(members)) => Ok(Fields::new(members, Place::Item(String::new()))),
         Ok(_) => Err(malformed("Send a JSON object: {…}.")),
         Err(error) => Err(malformed(format!("It is not JSON: {error}."))),
     }
@@ -74,10 +74,10 @@ pub fn media_type(request: &Request) -> String {
 /// The members of a JSON object, or the cells of a row, taken out one by one and checked; what is wrong is gathered, so that all
 /// of it can be told at once. A member that is null counts as absent.
 #[derive(Debug)]
-pub struct Members {
+pub struct Fields {
     members: Map<String, Value>,
     place: Place,
-    faults: Vec<InputFault>,
+    faults: Vec<FieldError>,
 }
 
 /// Where the members are, in the words of who sent them.
@@ -98,7 +98,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl Members {
+impl Fields {
     fn new(members: Map<String, Value>, place: Place) -> Self {
         Self {
             members,
@@ -119,21 +119,21 @@ impl Members {
     }
 
     /// Takes out a text that may be absent.
-    pub fn optional<T: FromStr<Err = Fault>>(&mut self, name: &str) -> Option<T> {
+    pub fn optional<T: FromStr<Err = ValidationError>>(&mut self, name: &str) -> Option<T> {
         match self.take(name)? {
             Value::String(text) => match text.parse() {
                 Ok(checked) => Some(checked),
-                Err(Fault(detail)) => self.fault(name, detail),
+                Err(ValidationError(detail)) => self.fault(name, detail),
             },
-            _ => self.fault(name, "must be a text"),
+            _ => self.fault(name, "must be a string"),
         }
     }
 
     /// Takes out a text that must be there.
-    pub fn required<T: FromStr<Err = Fault>>(&mut self, name: &str) -> Option<T> {
+    pub fn required<T: FromStr<Err = ValidationError>>(&mut self, name: &str) -> Option<T> {
         if self.is_absent(name) {
             self.members.remove(name);
-            return self.fault(name, "is needed");
+            return self.fault(name, "is required");
         }
         self.optional(name)
     }
@@ -149,7 +149,7 @@ impl Members {
     /// Takes out an id that must be there.
     pub fn required_id(&mut self, name: &str) -> Option<Uuid> {
         match self.take(name) {
-            None => self.fault(name, "is needed"),
+            None => self.fault(name, "is required"),
             Some(value) => id(&value).or_else(|| self.fault(name, "must be a UUID")),
         }
     }
@@ -157,7 +157,7 @@ impl Members {
     /// Takes out a list of ids whose number is in `count`.
     pub fn required_ids(&mut self, name: &str, count: RangeInclusive<usize>) -> Option<Vec<Uuid>> {
         match self.take(name) {
-            None => self.fault(name, "is needed"),
+            None => self.fault(name, "is required"),
             Some(Value::Array(values)) if count.contains(&values.len()) => {
                 let ids: Vec<Uuid> = values
                     .iter()
@@ -185,10 +185,10 @@ impl Members {
         &mut self,
         name: &str,
         count: RangeInclusive<usize>,
-        mut read: impl FnMut(&mut Members),
+        mut read: impl FnMut(&mut Fields),
     ) {
         let values = match self.take(name) {
-            None => return self.note(name, "is needed"),
+            None => return self.note(name, "is required"),
             Some(Value::Array(values)) => values,
             Some(_) => return self.note(name, "must be a list of objects"),
         };
@@ -211,9 +211,9 @@ impl Members {
     /// Notes that what is at this pointer, given without its leading `#/` and from these members on, is wrong.
     pub fn note(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) {
         self.faults.push(match &self.place {
-            Place::Item(object) if object.is_empty() => InputFault::at(pointer, detail),
-            Place::Item(object) => InputFault::at(format_args!("{object}/{pointer}"), detail),
-            Place::Row(row) => InputFault::in_row(*row, Some(pointer), detail),
+            Place::Item(object) if object.is_empty() => FieldError::at(pointer, detail),
+            Place::Item(object) => FieldError::at(format_args!("{object}/{pointer}"), detail),
+            Place::Row(row) => FieldError::in_row(*row, Some(pointer), detail),
         });
     }
 
@@ -245,10 +245,10 @@ impl Members {
 
     /// What was wrong with the members; one that is left over is not known, which is wrong too.
     #[must_use]
-    pub fn into_faults(mut self) -> Vec<InputFault> {
+    pub fn into_faults(mut self) -> Vec<FieldError> {
         for name in mem::take(&mut self.members).keys().take(MAX_UNKNOWN) {
             let pointer = name.replace('~', "~0").replace('/', "~1"); // RFC 6901, section 3
-            self.note(&pointer, "is not known here");
+            self.note(&pointer, "is not a known field");
         }
         self.faults
     }
@@ -265,7 +265,10 @@ fn id(value: &Value) -> Option<Uuid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Email, Name};
+    use crate::{
+        domain::{Email, Name},
+        platform::http::Response,
+    };
     use serde_json::json;
 
     fn request(content_type: Option<&str>, body: Option<&str>, is_base64_encoded: bool) -> Request {
@@ -373,18 +376,18 @@ mod tests {
             members.optional::<Name>("gone"),
         );
         assert_eq!(input, (None, None, None, None, None, None, None));
-        let answer = members.finish(Some(())).unwrap_err().answer("id").json();
+        let answer = Response::problem(&members.finish(Some(())).unwrap_err(), "id").json();
         assert_eq!(
             answer["errors"],
             json!([
-                {"pointer": "#/email", "detail": "must be a text"},
+                {"pointer": "#/email", "detail": "must be a string"},
                 {"pointer": "#/name", "detail": "must not be empty"},
                 {"pointer": "#/ids/0", "detail": "must be a UUID"},
                 {"pointer": "#/ids/2", "detail": "must be a UUID"},
                 {"pointer": "#/id", "detail": "must be a UUID"},
-                {"pointer": "#/missing", "detail": "is needed"},
-                {"pointer": "#/nothing", "detail": "is needed"},
-                {"pointer": "#/a~1b~0c", "detail": "is not known here"},
+                {"pointer": "#/missing", "detail": "is required"},
+                {"pointer": "#/nothing", "detail": "is required"},
+                {"pointer": "#/a~1b~0c", "detail": "is not a known field"},
             ])
         );
     }
@@ -405,7 +408,7 @@ mod tests {
     }
 
     /// Reads an email and a name, and says where they were.
-    fn read(members: &mut Members) -> String {
+    fn read(members: &mut Fields) -> String {
         members.required::<Email>("email");
         members.optional::<Name>("name");
         members.place()
@@ -421,36 +424,36 @@ mod tests {
         members.required_objects("people", 1..=4, |person| places.push(read(person)));
         assert_eq!(places, ["#/people/0", "#/people/2"]);
         members.required_objects("animals", 0..=4, |_| ());
-        let answer = members.finish(Some(())).unwrap_err().answer("id").json();
+        let answer = Response::problem(&members.finish(Some(())).unwrap_err(), "id").json();
         assert_eq!(
             answer["errors"],
             json!([
                 {"pointer": "#/people", "detail": "must be a list of 1 to 4 objects"},
                 {"pointer": "#/people/1", "detail": "must be an object"},
-                {"pointer": "#/people/2/email", "detail": "is needed"},
+                {"pointer": "#/people/2/email", "detail": "is required"},
                 {"pointer": "#/people/2/name", "detail": "must not be empty"},
-                {"pointer": "#/people/2/a~1b", "detail": "is not known here"},
+                {"pointer": "#/people/2/a~1b", "detail": "is not a known field"},
                 {"pointer": "#/people/3", "detail": "must be an object"},
-                {"pointer": "#/animals", "detail": "is needed"},
+                {"pointer": "#/animals", "detail": "is required"},
             ])
         );
     }
 
     #[test]
     fn cells_are_named_by_their_row_and_column() {
-        let mut row = Members::of_row(7, [("email", " ada@example.org "), ("name", "\t ")]);
+        let mut row = Fields::of_row(7, [("email", " ada@example.org "), ("name", "\t ")]);
         assert!(row.is_absent("name"));
         assert_eq!(read(&mut row), "row 7");
         assert_eq!(row.into_faults(), []);
 
-        let mut row = Members::of_row(8, [("email", ""), ("name", "a\nb"), ("age", "7")]);
+        let mut row = Fields::of_row(8, [("email", ""), ("name", "a\nb"), ("age", "7")]);
         read(&mut row);
         assert_eq!(
             json!(row.into_faults()),
             json!([
-                {"row": 8, "column": "email", "detail": "is needed"},
+                {"row": 8, "column": "email", "detail": "is required"},
                 {"row": 8, "column": "name", "detail": "must not contain line breaks, control characters or characters that reorder text"},
-                {"row": 8, "column": "age", "detail": "is not known here"},
+                {"row": 8, "column": "age", "detail": "is not a known field"},
             ])
         );
     }

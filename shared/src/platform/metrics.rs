@@ -2,7 +2,7 @@
 //! in the namespace `GymBrah`: no call is made, and nothing waits
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
-use crate::problem::Kind;
+use crate::platform::problem::Kind;
 use serde_json::{Map, Value, json};
 use std::{fmt, time::Duration};
 use tracing::{

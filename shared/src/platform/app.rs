@@ -1,5 +1,5 @@
-use crate::{
-    config::{Faults, Variables, variables},
+use crate::platform::{
+    config::{ConfigError, Variables, variables},
     db::{Db, DbConfig},
 };
 
@@ -11,18 +11,18 @@ pub struct App {
 
 impl App {
     /// From the environment variables.
-    pub async fn from_env() -> Result<Self, Faults> {
+    pub async fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(variables()).await
     }
 
     /// From variables that are found otherwise.
     pub async fn from_variables(
         mut variables: Variables<impl Fn(&str) -> Option<String>>,
-    ) -> Result<Self, Faults> {
+    ) -> Result<Self, ConfigError> {
         let config = DbConfig::from_variables(&mut variables);
         let config = variables.finish(config)?;
         Ok(Self {
-            db: Db::open(config, &crate::aws::config().await).await?,
+            db: Db::open(config, &crate::platform::aws::config().await).await?,
         })
     }
 }

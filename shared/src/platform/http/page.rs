@@ -1,7 +1,7 @@
 use super::Request;
-use crate::{
+use crate::platform::{
     db::{Parameter, Type},
-    problem::{InputFault, Problem},
+    problem::{FieldError, Problem},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -101,7 +101,7 @@ pub fn page(request: &Request) -> Result<Page, Problem> {
         number.filter(|n| (1..=MAX_LIMIT).contains(n))
     });
     if limit.is_none() {
-        faults.push(InputFault::of_parameter(
+        faults.push(FieldError::of_parameter(
             "limit",
             "must be a number from 1 to 200",
         ));
@@ -110,7 +110,7 @@ pub fn page(request: &Request) -> Result<Page, Problem> {
         Position::from_cursor(text, path)
     });
     if after.is_none() {
-        faults.push(InputFault::of_parameter(
+        faults.push(FieldError::of_parameter(
             "cursor",
             "must be the next_cursor of an earlier answer, unchanged",
         ));
@@ -149,6 +149,7 @@ impl<T> List<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::http::Response;
     use serde_json::json;
 
     fn with_query(query: &serde_json::Value) -> Result<Page, Problem> {
@@ -202,10 +203,8 @@ mod tests {
         ] {
             assert!(with_query(&wrong).is_err(), "{wrong}");
         }
-        let both = with_query(&json!({"limit": "x", "cursor": "x"}))
-            .unwrap_err()
-            .answer("id")
-            .json();
+        let both = with_query(&json!({"limit": "x", "cursor": "x"})).unwrap_err();
+        let both = Response::problem(&both, "id").json();
         assert_eq!(both["errors"].as_array().map(Vec::len), Some(2));
     }
 

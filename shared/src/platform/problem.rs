@@ -1,7 +1,5 @@
 //! What can go wrong with a request, as the client is told (RFC 9457, Problem Details for HTTP APIs).
 
-use crate::http::Answer;
-use lambda_http::http::HeaderValue;
 use serde::Serialize;
 use std::{borrow::Cow, error::Error, time::Duration};
 
@@ -22,7 +20,7 @@ pub enum Kind {
     AlreadyLinked,
     /// Another athlete of the gym has this contact.
     AlreadyRegistered,
-    /// The body is larger than [`crate::http::MAX_BODY`].
+    /// The body is larger than the route takes.
     BodyTooLarge,
     /// The body is declared as something that the route does not read.
     UnsupportedMediaType,
@@ -50,7 +48,7 @@ impl Kind {
                 "The event does not come from API Gateway",
             ),
             Self::MalformedBody => (400, "malformed-body", "The body is not a JSON object"),
-            Self::Unauthenticated => (401, "unauthenticated", "A valid token is needed"),
+            Self::Unauthenticated => (401, "unauthenticated", "A valid token is required"),
             Self::NotFound => (404, "not-found", "Not found"),
             Self::AlreadyAMember => (409, "already-a-member", "Already a member of this gym"),
             Self::AlreadyLinked => (409, "already-linked", "The athlete has signed up"),
@@ -89,7 +87,7 @@ impl Kind {
 
 /// One fault of the input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct InputFault {
+pub struct FieldError {
     #[serde(flatten)]
     place: Place,
     detail: Cow<'static, str>,
@@ -111,7 +109,7 @@ enum Place {
     },
 }
 
-impl InputFault {
+impl FieldError {
     /// A fault of the member of the body at this JSON pointer (RFC 6901), given without its leading `#/`.
     pub fn at(pointer: impl std::fmt::Display, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -145,7 +143,7 @@ impl InputFault {
 pub struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
-    errors: Vec<InputFault>,
+    errors: Vec<FieldError>,
     retry_after: Option<Duration>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -173,7 +171,7 @@ impl Problem {
 
     /// Input with these faults.
     #[must_use]
-    pub fn invalid_input(errors: Vec<InputFault>) -> Self {
+    pub fn invalid_input(errors: Vec<FieldError>) -> Self {
         let detail = match errors.len() {
             1 => Cow::from("There is 1 fault; nothing was done."),
             n => Cow::from(format!("There are {n} faults; nothing was done.")),
@@ -235,32 +233,30 @@ impl Problem {
         Some(text)
     }
 
-    /// The answer, as `application/problem+json`; `instance` is the id of the request.
+    /// The seconds after which to try again, at least one.
     #[must_use]
-    pub fn answer(&self, instance: &str) -> Answer {
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|wait| wait.as_secs().max(1))
+    }
+
+    /// The problem as it is sent; `instance` is the id of the request.
+    #[must_use]
+    pub fn document<'a>(&'a self, instance: &'a str) -> Document<'a> {
         let (status, slug, title) = self.kind.definition();
-        let document = Document {
+        Document {
             urn: format!("urn:gymbrah:problem:{slug}"),
             title,
             status,
             detail: &self.detail,
             instance,
             errors: &self.errors,
-        };
-        let mut answer = Answer::new(status, "application/problem+json", &document);
-        if status == 401 {
-            answer.header("www-authenticate", HeaderValue::from_static("Bearer")); // RFC 9110, section 15.5.2
         }
-        if let Some(wait) = self.retry_after {
-            answer.header("retry-after", wait.as_secs().max(1).into());
-        }
-        answer
     }
 }
 
 /// A problem as it is sent, its members in the order of RFC 9457.
 #[derive(Serialize)]
-struct Document<'a> {
+pub struct Document<'a> {
     #[serde(rename = "type")]
     urn: String,
     title: &'static str,
@@ -268,61 +264,16 @@ struct Document<'a> {
     detail: &'a str,
     instance: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [InputFault],
+    errors: &'a [FieldError],
 }
 
-/// Both values, or the faults of both.
-pub fn both<A, B>(a: Result<A, Problem>, b: Result<B, Problem>) -> Result<(A, B), Problem> {
+/// Both values, or the errors of both.
+pub fn zip_errors<A, B>(a: Result<A, Problem>, b: Result<B, Problem>) -> Result<(A, B), Problem> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),
         (Err(a), Err(b)) if a.kind == Kind::InvalidInput && b.kind == Kind::InvalidInput => {
             Err(Problem::invalid_input([a.errors, b.errors].concat()))
         }
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn an_answer_is_a_problem_document() {
-        let faults = vec![
-            InputFault::at("email", "must not be empty"),
-            InputFault::of_parameter("limit", "must be a number"),
-            InputFault::in_row(3, Some("phone"), "must be a number"),
-            InputFault::in_row(4, None, "has no cells"),
-        ];
-        let answer = Problem::invalid_input(faults).answer("id-1");
-        assert_eq!(answer.status(), 422);
-        assert_eq!(answer.content_type(), "application/problem+json");
-        assert_eq!(
-            answer.json(),
-            json!({
-                "type": "urn:gymbrah:problem:invalid-input",
-                "title": "The input has faults",
-                "status": 422,
-                "detail": "There are 4 faults; nothing was done.",
-                "instance": "id-1",
-                "errors": [
-                    {"pointer": "#/email", "detail": "must not be empty"},
-                    {"parameter": "limit", "detail": "must be a number"},
-                    {"row": 3, "column": "phone", "detail": "must be a number"},
-                    {"row": 4, "detail": "has no cells"},
-                ],
-            })
-        );
-    }
-
-    #[test]
-    fn the_cause_is_for_the_log_alone() {
-        let cause = std::io::Error::other("the password is wrong");
-        let problem = Problem::unavailable(cause);
-        assert_eq!(problem.cause().as_deref(), Some("the password is wrong"));
-        let answer = problem.answer("id-1");
-        assert!(!answer.json().to_string().contains("password"));
-        assert_eq!(answer.headers().get("retry-after").unwrap(), "1");
     }
 }

@@ -1,7 +1,7 @@
 //! What a function writes down of its work: JSON lines on standard output, which is where Lambda takes a log from. One for each
-//! request, by ids and never by who or what it was about; and what is counted, as [`crate::metrics`] says.
+//! request, by ids and never by who or what it was about; and what is counted, as [`crate::platform::metrics`] says.
 
-use crate::{
+use crate::platform::{
     metrics::{self, EmbeddedMetricFormat},
     problem::Problem,
 };
@@ -57,7 +57,7 @@ where
 }
 
 /// How long something took, and how much of that was spent on the database.
-pub(crate) struct Took {
+pub(crate) struct Timings {
     pub(crate) all: Duration,
     pub(crate) database: Duration,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Took {
 pub(crate) fn request(
     request_id: &str,
     route: &str,
-    took: &Took,
+    took: &Timings,
     status: u16,
     problem: Option<&Problem>,
 ) {
@@ -103,7 +103,7 @@ pub(crate) fn request(
 }
 
 /// One line for each event that is no request.
-pub(crate) fn event(request_id: &str, took: &Took, result: &Result<Value, Error>) {
+pub(crate) fn event(request_id: &str, took: &Timings, result: &Result<Value, Error>) {
     let cold_start = is_cold_start();
     let (duration_ms, database_ms) = (milliseconds(took.all), milliseconds(took.database));
     match result {

@@ -63,10 +63,10 @@ impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
     }
 
     /// The configuration, if nothing was wrong; it is `Some` unless a fault was noted.
-    pub fn finish<T>(self, configuration: Option<T>) -> Result<T, Faults> {
+    pub fn finish<T>(self, configuration: Option<T>) -> Result<T, ConfigError> {
         match configuration {
             Some(configuration) if self.faults.is_empty() => Ok(configuration),
-            _ => Err(Faults(self.faults)),
+            _ => Err(ConfigError(self.faults)),
         }
     }
 
@@ -77,9 +77,9 @@ impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Faults(Vec<String>);
+pub struct ConfigError(Vec<String>);
 
-impl Faults {
+impl ConfigError {
     /// A single fault, found after the variables were read.
     #[must_use]
     pub fn one(fault: String) -> Self {
@@ -87,13 +87,13 @@ impl Faults {
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the configuration has faults: {}", self.0.join("; "))
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
 mod tests {
@@ -114,7 +114,7 @@ mod tests {
             variables.required::<String>("ABSENT"),
         );
         assert_eq!((days, read), (None, (Some("Ada".to_owned()), None, None)));
-        let Err(Faults(faults)) = variables.finish(Some(())) else {
+        let Err(ConfigError(faults)) = variables.finish(Some(())) else {
             panic!("faults were passed over")
         };
         assert_eq!(

@@ -1,11 +1,15 @@
 //! Sending an invitation, and writing down what came of it.
 
 use crate::{
-    db::{Db, Parameter, QueryError, Row, Type},
-    invitation::{Invitation, SendError},
-    mail::{MailConfig, Mailer},
-    metrics,
-    sms::Texter,
+    invitations::{
+        Message, SendError,
+        mail::{MailConfig, MailSender},
+        sms::SmsSender,
+    },
+    platform::{
+        db::{Db, Parameter, QueryError, Row, Type},
+        metrics,
+    },
 };
 use aws_config::SdkConfig;
 use uuid::Uuid;
@@ -19,7 +23,7 @@ pub struct Leased {
     /// `email` or `sms`.
     pub channel: String,
     /// What it says.
-    pub invitation: Invitation,
+    pub invitation: Message,
 }
 
 /// What came of an attempt.
@@ -63,20 +67,20 @@ const RECORD_ATTEMPT: &str = "-- record_attempt
     RETURNING status, sent_at, last_error";
 
 /// Sends invitations, each by its channel.
-pub struct Courier {
+pub struct InvitationSender {
     /// By mail.
-    pub mailer: Mailer,
+    pub mail: MailSender,
     /// By text message.
-    pub texter: Texter,
+    pub sms: SmsSender,
 }
 
-impl Courier {
+impl InvitationSender {
     /// With SES and SNS as this configuration of the SDK finds them.
     #[must_use]
     pub fn new(config: MailConfig, aws: &SdkConfig) -> Self {
         Self {
-            texter: Texter::new(config.app_url.clone(), aws),
-            mailer: Mailer::new(config, aws),
+            sms: SmsSender::new(config.app_url.clone(), aws),
+            mail: MailSender::new(config, aws),
         }
     }
 
@@ -90,8 +94,8 @@ impl Courier {
         leased: &Leased,
     ) -> Result<(Outcome, Option<Row>), QueryError> {
         let sent = match leased.channel.as_str() {
-            "sms" => self.texter.send(&leased.invitation).await,
-            _ => self.mailer.send(&leased.invitation).await,
+            "sms" => self.sms.send(&leased.invitation).await,
+            _ => self.mail.send(&leased.invitation).await,
         };
         let (outcome, message_id, last_error) = match sent {
             Ok(message_id) => (Outcome::Sent, Some(message_id), None),

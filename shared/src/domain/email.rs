@@ -1,4 +1,4 @@
-use super::Fault;
+use super::ValidationError;
 use email_address::{EmailAddress, Options};
 use postgres_types::ToSql;
 use std::{fmt, str::FromStr};
@@ -22,13 +22,13 @@ impl Email {
 }
 
 impl FromStr for Email {
-    type Err = Fault;
+    type Err = ValidationError;
 
     /// Reads an address; spaces around it are a slip and are dropped.
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> Result<Self, ValidationError> {
         let text = text.trim_matches(' ');
         if text.len() > MAX_LENGTH {
-            return Err(Fault("must be at most 254 characters"));
+            return Err(ValidationError("must be at most 254 characters"));
         }
         // SES takes no other characters in the local part; a domain with others has its ASCII form (RFC 5891).
         // A quoted local part may hold spaces and line breaks, and nobody has one.
@@ -36,13 +36,13 @@ impl FromStr for Email {
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && byte != b'"')
         {
-            return Err(Fault(
+            return Err(ValidationError(
                 "must be plain ASCII, without spaces, quotes or control characters",
             ));
         }
         // Mail software decodes it, and may find another address in it; none may have one (RFC 2047, section 5).
         if text.contains("=?") {
-            return Err(Fault("must not contain an encoded word: =?"));
+            return Err(ValidationError("must not contain an encoded word: =?"));
         }
         let options = Options::default()
             .with_required_tld()
@@ -51,7 +51,9 @@ impl FromStr for Email {
         EmailAddress::parse_with_options(text, options)
             .ok()
             .filter(|address| is_host_name(address.domain()))
-            .ok_or(Fault("must be a mail address like ada@example.org"))?;
+            .ok_or(ValidationError(
+                "must be a mail address like ada@example.org",
+            ))?;
         Ok(Self(text.to_ascii_lowercase()))
     }
 }

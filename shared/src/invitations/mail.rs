@@ -1,10 +1,12 @@
 //! The invitation as a mail, by SES.
 
 use crate::{
-    aws::{is_throttling, name_of},
-    config::Variables,
-    invitation::{AppUrl, Invitation, Language, SendError},
-    types::Email,
+    domain::Email,
+    invitations::{AppUrl, Language, Message, SendError},
+    platform::{
+        aws::{is_throttling, name_of},
+        config::Variables,
+    },
 };
 use askama::Template;
 use aws_config::SdkConfig;
@@ -71,12 +73,12 @@ impl FromStr for Sender {
 }
 
 /// Sends mails.
-pub struct Mailer {
+pub struct MailSender {
     client: Client,
     config: MailConfig,
 }
 
-impl Mailer {
+impl MailSender {
     /// With SES as this configuration of the SDK finds it.
     #[must_use]
     pub fn new(config: MailConfig, aws: &SdkConfig) -> Self {
@@ -89,7 +91,7 @@ impl Mailer {
     /// Hands an invitation to SES and gives the id under which SES will speak of it.
     ///
     /// The mail is built here (MIME, RFC 2045) and sent as it is, so that what arrives is what was written.
-    pub async fn send(&self, invitation: &Invitation) -> Result<String, SendError> {
+    pub async fn send(&self, invitation: &Message) -> Result<String, SendError> {
         let mail = self.config.mail(invitation).map_err(|error| {
             tracing::warn!(%error, "the invitation could not be written");
             SendError::Failed(NOT_TAKEN)
@@ -148,7 +150,7 @@ fn is_of_an_identity(rejected: &MessageRejected) -> bool {
 
 impl MailConfig {
     /// The mail as SES gets it.
-    pub fn mail(&self, invitation: &Invitation) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    pub fn mail(&self, invitation: &Message) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         let language = Language::from(&invitation.locale);
         let letter = Letter::new(invitation, &self.app_url, language);
         let mut mail = MessageBuilder::new()
@@ -165,7 +167,7 @@ impl MailConfig {
 }
 
 /// The HTML of a mail, for whoever wants to look at it.
-pub fn html(invitation: &Invitation, app_url: &AppUrl) -> Result<String, askama::Error> {
+pub fn html(invitation: &Message, app_url: &AppUrl) -> Result<String, askama::Error> {
     let language = Language::from(&invitation.locale);
     Letter::new(invitation, app_url, language).html(language)
 }
@@ -184,7 +186,7 @@ struct Letter {
 }
 
 impl Letter {
-    fn new(invitation: &Invitation, app_url: &AppUrl, language: Language) -> Self {
+    fn new(invitation: &Message, app_url: &AppUrl, language: Language) -> Self {
         let business = on_its_own(&invitation.business);
         Self {
             subject: match language {
@@ -299,7 +301,7 @@ fn reads_from_right_to_left(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::AthleteCode;
+    use crate::domain::AthleteCode;
     use aws_sdk_sesv2::{
         error::{ConnectorError, ErrorMetadata},
         types::error::{
@@ -309,8 +311,8 @@ mod tests {
         },
     };
 
-    fn invitation(business: &str, locale: &str) -> Invitation {
-        Invitation {
+    fn invitation(business: &str, locale: &str) -> Message {
+        Message {
             to: "ada@example.org".to_owned(),
             business: business.to_owned(),
             reply_to: Some("owner@iron.example".to_owned()),
@@ -326,7 +328,7 @@ mod tests {
     }
 
     /// Subject, text and HTML.
-    fn written(invitation: &Invitation) -> [String; 3] {
+    fn written(invitation: &Message) -> [String; 3] {
         let language = Language::from(&invitation.locale);
         let letter = Letter::new(invitation, &app_url(), language);
         [
@@ -337,7 +339,7 @@ mod tests {
     }
 
     /// The mail as SES gets it.
-    fn mail(invitation: &Invitation) -> String {
+    fn mail(invitation: &Message) -> String {
         let config = MailConfig {
             from: "GymBrah <invitations@gymbrah.example>".parse().unwrap(),
             configuration_set: None,

@@ -1,14 +1,14 @@
 //! From an API Gateway event to checked input, and from a value to an answer.
 
-mod answer;
-mod body;
+mod fields;
 mod page;
+mod response;
 
-pub use answer::Answer;
-pub use body::{MAX_BODY, Members, body, bytes, media_type};
+pub use fields::{Fields, MAX_BODY, body, bytes, media_type};
 pub use page::{List, Page, Position, page};
+pub use response::Response;
 
-use crate::problem::Problem;
+use crate::platform::problem::Problem;
 use uuid::Uuid;
 
 /// A request as API Gateway hands it over: an HTTP API event, payload format 2.0

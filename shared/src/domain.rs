@@ -15,9 +15,9 @@ pub use phone::Phone;
 
 /// What is wrong with a text, in words for the person who sent it. It never repeats what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault(pub &'static str);
+pub struct ValidationError(pub &'static str);
 
-impl std::fmt::Display for Fault {
+impl std::fmt::Display for ValidationError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.0)
     }

@@ -1,5 +1,5 @@
 use super::login::Login;
-use crate::config::Faults;
+use crate::platform::config::ConfigError;
 use deadpool_postgres::Connect;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -21,14 +21,13 @@ pub(super) struct Connector {
 
 impl Connector {
     /// With the certificates in `ca_file`, or the public ones.
-    pub(super) fn new(login: Arc<Login>, ca_file: Option<&str>) -> Result<Self, Faults> {
+    pub(super) fn new(login: Arc<Login>, ca_file: Option<&str>) -> Result<Self, ConfigError> {
         let roots = match ca_file {
             None => RootCertStore {
                 roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
             },
-            Some(file) => {
-                roots_in(file).map_err(|error| Faults::one(format!("DATABASE_CA_FILE: {error}")))?
-            }
+            Some(file) => roots_in(file)
+                .map_err(|error| ConfigError::one(format!("DATABASE_CA_FILE: {error}")))?,
         };
         let tls = ClientConfig::builder_with_provider(Arc::new(p256_first()))
             .with_safe_default_protocol_versions()

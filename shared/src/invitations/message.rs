@@ -1,12 +1,12 @@
 //! What is said to somebody who is invited, by whichever way, and what can come of saying it.
 
-use crate::types::{AthleteCode, Locale};
+use crate::domain::{AthleteCode, Locale};
 use jiff::Timestamp;
 use std::str::FromStr;
 
 /// What an invitation says.
 #[derive(Clone)]
-pub struct Invitation {
+pub struct Message {
     /// Whom it goes to: a mail address or a telephone number, as the channel has it.
     pub to: String,
     /// The gym's name.
@@ -23,7 +23,7 @@ pub struct Invitation {
     pub expires_at: Timestamp,
 }
 
-impl Invitation {
+impl Message {
     /// The page that the code is typed into, with the code in it. It only opens: nothing is used up by a GET.
     #[must_use]
     pub fn link(&self, AppUrl(app_url): &AppUrl) -> String {

@@ -3,8 +3,8 @@
 mod connect;
 mod login;
 
-use crate::{
-    config::{Faults, Variables, concurrency},
+use crate::platform::{
+    config::{ConfigError, Variables, concurrency},
     problem::Problem,
 };
 use aws_config::SdkConfig;
@@ -31,7 +31,7 @@ pub const BUDGET: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a statement is sent at most.
-const MAX_TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// Where the database is, and how it is known to be the right one.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ pub struct Db {
 impl Db {
     /// Opens the database and makes a first connection. Where that fails the first request tries again: a function that can't
     /// reach its database says so, instead of failing to start.
-    pub async fn open(config: DbConfig, aws: &SdkConfig) -> Result<Self, Faults> {
+    pub async fn open(config: DbConfig, aws: &SdkConfig) -> Result<Self, ConfigError> {
         let login = Arc::new(Login::new(aws, config.secret_id, config.address));
         let connector = Connector::new(Arc::clone(&login), config.ca_file.as_deref())?;
         let manager = Manager::from_connect(
@@ -143,10 +143,10 @@ impl Db {
             if is_lost(&error) {
                 drop(Object::take(connection));
                 self.pool.retain(|_, _| false); // what was frozen together died together
-                if tries == MAX_TRIES {
+                if tries == MAX_ATTEMPTS {
                     return Err(QueryError::Unavailable(Box::new(Statement(error))));
                 }
-            } else if !is_transient(&error) || tries == MAX_TRIES {
+            } else if !is_transient(&error) || tries == MAX_ATTEMPTS {
                 return Err(QueryError::Refused(Statement(error)));
             }
         }

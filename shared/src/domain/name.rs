@@ -1,4 +1,4 @@
-use super::Fault;
+use super::ValidationError;
 use postgres_types::ToSql;
 use std::{fmt, str::FromStr};
 
@@ -19,22 +19,22 @@ impl Name {
 }
 
 impl FromStr for Name {
-    type Err = Fault;
+    type Err = ValidationError;
 
     /// Reads a name; white space around it is dropped.
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> Result<Self, ValidationError> {
         let text = text.trim();
         if text.chars().all(is_invisible) {
-            return Err(Fault("must not be empty"));
+            return Err(ValidationError("must not be empty"));
         }
         if text.chars().count() > MAX_LENGTH {
-            return Err(Fault("must be at most 120 characters"));
+            return Err(ValidationError("must be at most 120 characters"));
         }
         if text
             .chars()
             .any(|c| c.is_control() || ends_a_line(c) || reorders_text(c))
         {
-            return Err(Fault(
+            return Err(ValidationError(
                 "must not contain line breaks, control characters or characters that reorder text",
             ));
         }

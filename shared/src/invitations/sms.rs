@@ -4,8 +4,8 @@
 //! With a single other character it would hold 70, and with more than 160 it would be several, each of which is paid for.
 
 use crate::{
-    aws::{is_throttling, name_of},
-    invitation::{AppUrl, Invitation, Language, SendError},
+    invitations::{AppUrl, Language, Message, SendError},
+    platform::aws::{is_throttling, name_of},
 };
 use any_ascii::any_ascii_char;
 use aws_config::SdkConfig;
@@ -23,12 +23,12 @@ const MAX_SEPTETS: usize = 160;
 const ELLIPSIS: &str = "...";
 
 /// Sends text messages.
-pub struct Texter {
+pub struct SmsSender {
     client: Client,
     app_url: AppUrl,
 }
 
-impl Texter {
+impl SmsSender {
     /// With SNS as this configuration of the SDK finds it.
     #[must_use]
     pub fn new(app_url: AppUrl, aws: &SdkConfig) -> Self {
@@ -39,7 +39,7 @@ impl Texter {
     }
 
     /// Hands an invitation to SNS and gives the id under which SNS speaks of it.
-    pub async fn send(&self, invitation: &Invitation) -> Result<String, SendError> {
+    pub async fn send(&self, invitation: &Message) -> Result<String, SendError> {
         let transactional = MessageAttributeValue::builder()
             .data_type("String")
             .string_value("Transactional")
@@ -93,7 +93,7 @@ fn is_of_the_number(refusal: &PublishError) -> bool {
 
 /// One message, whatever the gym is called: its name gets the septets that the rest leaves.
 #[must_use]
-pub fn message(invitation: &Invitation, app_url: &AppUrl) -> String {
+pub fn message(invitation: &Message, app_url: &AppUrl) -> String {
     let (code, link) = (&invitation.athlete_code, invitation.link(app_url));
     let (nameless, rest) = match Language::from(&invitation.locale) {
         Language::English => (
@@ -175,7 +175,7 @@ fn septets_of(c: char) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::AthleteCode;
+    use crate::domain::AthleteCode;
     use aws_sdk_sns::{
         error::{ConnectorError, ErrorMetadata},
         types::error::{
@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn message_of(business: &str, locale: &str, app_url: &str) -> String {
-        let invitation = Invitation {
+        let invitation = Message {
             to: "+393331234567".to_owned(),
             business: business.to_owned(),
             reply_to: None,

@@ -1,4 +1,4 @@
-use super::Fault;
+use super::ValidationError;
 use postgres_types::{FromSql, ToSql};
 use std::{fmt, str::FromStr};
 
@@ -52,12 +52,13 @@ impl AthleteCode {
 }
 
 impl FromStr for AthleteCode {
-    type Err = Fault;
+    type Err = ValidationError;
 
     /// Reads a code as a person types it: in any case, with spaces and hyphens anywhere, O for 0, I and L for 1.
-    fn from_str(text: &str) -> Result<Self, Fault> {
-        const FORM: Fault =
-            Fault("must be the ten letters and digits of the invitation, like 7ZQ4M-K2T9S");
+    fn from_str(text: &str) -> Result<Self, ValidationError> {
+        const FORM: ValidationError = ValidationError(
+            "must be the ten letters and digits of the invitation, like 7ZQ4M-K2T9S",
+        );
 
         let mut values = [0; LENGTH];
         let mut read = 0;
@@ -70,7 +71,7 @@ impl FromStr for AthleteCode {
             return Err(FORM);
         }
         if at_alpha(&values) != 0 {
-            return Err(Fault(
+            return Err(ValidationError(
                 "has a typo: compare it with the invitation, character by character",
             ));
         }
@@ -227,7 +228,7 @@ mod tests {
             "7ZQ4M\0K2T9X",
             nine,
         ] {
-            let Fault(reason) = typed.parse::<AthleteCode>().expect_err(typed);
+            let ValidationError(reason) = typed.parse::<AthleteCode>().expect_err(typed);
             assert!(
                 reason.contains("ten letters and digits"),
                 "{typed}: {reason}"

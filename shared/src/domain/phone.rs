@@ -1,4 +1,4 @@
-use super::Fault;
+use super::ValidationError;
 use postgres_types::ToSql;
 use std::{fmt, str::FromStr};
 
@@ -16,12 +16,13 @@ impl Phone {
 }
 
 impl FromStr for Phone {
-    type Err = Fault;
+    type Err = ValidationError;
 
     /// Reads a number; spaces, hyphens, dots and brackets, as people write them, are dropped.
-    fn from_str(text: &str) -> Result<Self, Fault> {
-        const FORM: Fault =
-            Fault("must be a number with its country code (E.164), like +39 333 123 4567");
+    fn from_str(text: &str) -> Result<Self, ValidationError> {
+        const FORM: ValidationError = ValidationError(
+            "must be a number with its country code (E.164), like +39 333 123 4567",
+        );
 
         let number: String = text
             .chars()

@@ -1,4 +1,4 @@
-use super::Fault;
+use super::ValidationError;
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::str::FromStr;
@@ -23,9 +23,9 @@ impl Default for Locale {
 }
 
 impl FromStr for Locale {
-    type Err = Fault;
+    type Err = ValidationError;
 
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> Result<Self, ValidationError> {
         let mut subtags = text.split('-');
         let language_is_right = subtags.next().is_some_and(|tag| {
             (2..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphabetic())
@@ -37,7 +37,9 @@ impl FromStr for Locale {
         if language_is_right && others_are_right {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault("must be a language tag (BCP 47) like it or pt-BR"))
+            Err(ValidationError(
+                "must be a language tag (BCP 47) like it or pt-BR",
+            ))
         }
     }
 }

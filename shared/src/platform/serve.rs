@@ -1,8 +1,8 @@
-use crate::{
-    config::{Faults, concurrency, function_name},
+use crate::platform::{
+    config::{ConfigError, concurrency, function_name},
     db,
-    http::{Answer, Request, route},
-    log::{self, Took},
+    http::{Request, Response, route},
+    log::{self, Timings},
     problem::{Kind, Problem},
 };
 use futures::FutureExt;
@@ -34,17 +34,17 @@ const GATEWAY_TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the configuration has faults, or the runtime API is not there: Lambda then starts the environment anew.
 pub fn serve<App, Handle, Handled>(
-    app: impl AsyncFnOnce() -> Result<App, Faults>,
+    app: impl AsyncFnOnce() -> Result<App, ConfigError>,
     handle: Handle,
 ) -> Result<(), Error>
 where
     App: Send + Sync + 'static,
     Handle: Fn(&'static App, Request) -> Handled + Copy + Send + Sync + 'static,
-    Handled: Future<Output = Result<Answer, Problem>> + Send + 'static,
+    Handled: Future<Output = Result<Response, Problem>> + Send + 'static,
 {
     run(app, move |app, event| async move {
-        let answer = answer(event, |request| handle(app, request)).await;
-        Ok(ApiGatewayV2httpResponse::from(answer))
+        let response = respond(event, |request| handle(app, request)).await;
+        Ok(ApiGatewayV2httpResponse::from(response))
     })
 }
 
@@ -57,7 +57,7 @@ where
 /// # Errors
 /// When the configuration has faults, or the runtime API is not there: Lambda then starts the environment anew.
 pub fn serve_events<App, Handle, Handled, Report, Failure>(
-    app: impl AsyncFnOnce() -> Result<App, Faults>,
+    app: impl AsyncFnOnce() -> Result<App, ConfigError>,
     handle: Handle,
 ) -> Result<(), Error>
 where
@@ -74,7 +74,7 @@ where
 
 /// What every function has: a log, a runtime, and an `App` that is made once.
 fn run<App, Event, Handle, Handled, Answered>(
-    app: impl AsyncFnOnce() -> Result<App, Faults>,
+    app: impl AsyncFnOnce() -> Result<App, ConfigError>,
     handle: Handle,
 ) -> Result<(), Error>
 where
@@ -92,12 +92,12 @@ where
 }
 
 /// The answer to one event, whatever the event is and whatever becomes of the handler.
-pub async fn answer<Handled>(
+pub async fn respond<Handled>(
     event: LambdaEvent<Box<RawValue>>,
     handle: impl FnOnce(Request) -> Handled,
-) -> Answer
+) -> Response
 where
-    Handled: Future<Output = Result<Answer, Problem>>,
+    Handled: Future<Output = Result<Response, Problem>>,
 {
     let LambdaEvent { payload, context } = event;
     let started = Instant::now();
@@ -115,17 +115,17 @@ where
             (watched, database) = db::timed(watch(handle(request), deadline(&context))).await;
             match watched {
                 Ok(result) => result,
-                Err(mishap @ Mishap::Panic) => Err(Problem::internal(mishap)),
-                Err(mishap @ Mishap::TimeOut) => Err(Problem::unavailable(mishap)),
+                Err(mishap @ HandlerError::Panic) => Err(Problem::internal(mishap)),
+                Err(mishap @ HandlerError::TimeOut) => Err(Problem::unavailable(mishap)),
             }
         }
         Err(error) => Err(not_an_http_event(&error)),
     };
-    let (answer, problem) = match result {
-        Ok(answer) => (answer, None),
-        Err(problem) => (problem.answer(&request_id), Some(problem)),
+    let (response, problem) = match result {
+        Ok(response) => (response, None),
+        Err(problem) => (Response::problem(&problem, &request_id), Some(problem)),
     };
-    let took = Took {
+    let took = Timings {
         all: started.elapsed(),
         database,
     };
@@ -133,10 +133,10 @@ where
         &request_id,
         &route_key,
         &took,
-        answer.status(),
+        response.status(),
         problem.as_ref(),
     );
-    answer
+    response
 }
 
 fn not_an_http_event(error: &serde_json::Error) -> Problem {
@@ -166,7 +166,7 @@ where
         Ok(Err(failure)) => Err(failure.into()),
         Err(mishap) => Err(mishap.into()),
     };
-    let took = Took {
+    let took = Timings {
         all: started.elapsed(),
         database,
     };
@@ -175,22 +175,22 @@ where
 }
 
 /// What a handler comes to, unless it panics or is still at work at the deadline.
-async fn watch<T>(handled: impl Future<Output = T>, deadline: Instant) -> Result<T, Mishap> {
+async fn watch<T>(handled: impl Future<Output = T>, deadline: Instant) -> Result<T, HandlerError> {
     match timeout_at(deadline, AssertUnwindSafe(handled).catch_unwind()).await {
         Ok(Ok(result)) => Ok(result),
-        Ok(Err(_panic)) => Err(Mishap::Panic),
-        Err(_elapsed) => Err(Mishap::TimeOut),
+        Ok(Err(_panic)) => Err(HandlerError::Panic),
+        Err(_elapsed) => Err(HandlerError::TimeOut),
     }
 }
 
 /// Why a handler came to nothing.
 #[derive(Debug)]
-enum Mishap {
+enum HandlerError {
     Panic,
     TimeOut,
 }
 
-impl fmt::Display for Mishap {
+impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Panic => "the handler panicked",
@@ -199,7 +199,7 @@ impl fmt::Display for Mishap {
     }
 }
 
-impl std::error::Error for Mishap {}
+impl std::error::Error for HandlerError {}
 
 /// Until when a handler may be at work.
 fn deadline(context: &Context) -> Instant {
@@ -260,15 +260,15 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_handler_says_is_the_answer() {
-        let answer = answer(event(EVENT), async |_| Ok(Answer::ok(&"yes"))).await;
-        assert_eq!((answer.status(), answer.json()), (200, "yes".into()));
+        let response = respond(event(EVENT), async |_| Ok(Response::ok(&"yes"))).await;
+        assert_eq!((response.status(), response.json()), (200, "yes".into()));
     }
 
     #[tokio::test]
     async fn a_problem_carries_the_id_of_the_request() {
-        let answer = answer(event(EVENT), async |_| Err(Problem::not_found("gym"))).await;
+        let response = respond(event(EVENT), async |_| Err(Problem::not_found("gym"))).await;
         assert_eq!(
-            (answer.status(), &answer.json()["instance"]),
+            (response.status(), &response.json()["instance"]),
             (404, &"id-1".into())
         );
     }
@@ -284,9 +284,9 @@ mod tests {
             r#"{"requestContext": {"elb": {}}}"#,
             r#"{"requestContext": {"http": {"method": "GET"}, "authorizer": {"jwt": {"claims": {"email_verified": true}}}}}"#,
         ] {
-            let answer = answer(event(payload), async |_| Ok(Answer::ok(&"yes"))).await;
+            let response = respond(event(payload), async |_| Ok(Response::ok(&"yes"))).await;
             assert_eq!(
-                (answer.status(), &answer.json()["type"]),
+                (response.status(), &response.json()["type"]),
                 (400, &"urn:gymbrah:problem:not-an-http-event".into()),
                 "{payload}"
             );
@@ -295,18 +295,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_answered() {
-        let answer = answer(event(EVENT), async |_| panic!("a bug")).await;
+        let response = respond(event(EVENT), async |_| panic!("a bug")).await;
         assert_eq!(
-            (answer.status(), &answer.json()["type"]),
+            (response.status(), &response.json()["type"]),
             (500, &"urn:gymbrah:problem:internal".into())
         );
     }
 
     #[tokio::test]
     async fn a_handler_that_hangs_is_answered_for_in_time() {
-        let answer = answer(event(EVENT), async |_| std::future::pending().await).await;
+        let response = respond(event(EVENT), async |_| std::future::pending().await).await;
         assert_eq!(
-            (answer.status(), &answer.json()["type"]),
+            (response.status(), &response.json()["type"]),
             (503, &"urn:gymbrah:problem:unavailable".into())
         );
     }
@@ -339,7 +339,7 @@ mod tests {
         let panicked = outcome_of(async |_, _| panic!("a bug")).await;
         let hangs = outcome_of(async |_, _| std::future::pending().await).await;
         assert_eq!(failed, Err("no database".to_owned()));
-        assert_eq!(panicked, Err(Mishap::Panic.to_string()));
-        assert_eq!(hangs, Err(Mishap::TimeOut.to_string()));
+        assert_eq!(panicked, Err(HandlerError::Panic.to_string()));
+        assert_eq!(hangs, Err(HandlerError::TimeOut.to_string()));
     }
 }

@@ -1,10 +1,12 @@
 //! Who is asking: the claims that API Gateway's JWT authorizer has verified.
 
 use crate::{
-    db::{Parameter, Type},
-    http::Request,
-    problem::{Kind, Problem},
-    types::{Email, Name},
+    domain::{Email, Name},
+    platform::{
+        db::{Parameter, Type},
+        http::Request,
+        problem::{Kind, Problem},
+    },
 };
 use uuid::Uuid;
 

@@ -1,0 +1,171 @@
+use crate::platform::problem::Problem;
+use lambda_http::{
+    Body,
+    aws_lambda_events::apigw::ApiGatewayV2httpResponse,
+    http::{HeaderMap, HeaderName, HeaderValue},
+};
+use serde::Serialize;
+
+/// A response: a status, headers, and JSON.
+#[derive(Debug, Clone)]
+pub struct Response {
+    status: u16,
+    headers: HeaderMap,
+    body: Option<String>,
+}
+
+impl Response {
+    /// 200 with this value.
+    pub fn ok(value: &impl Serialize) -> Self {
+        Self::with(200, value)
+    }
+
+    /// 201 with what was created.
+    pub fn created(value: &impl Serialize) -> Self {
+        Self::with(201, value)
+    }
+
+    /// 202: it is on its way.
+    pub fn accepted(value: &impl Serialize) -> Self {
+        Self::with(202, value)
+    }
+
+    /// 204: done, and there is nothing to say.
+    #[must_use]
+    pub fn no_content() -> Self {
+        Self {
+            status: 204,
+            headers: HeaderMap::new(),
+            body: None,
+        }
+    }
+
+    fn with(status: u16, value: &impl Serialize) -> Self {
+        Self::new(status, "application/json", value)
+    }
+
+    /// A problem, as `application/problem+json`; `instance` is the id of the request.
+    #[must_use]
+    pub fn problem(problem: &Problem, instance: &str) -> Self {
+        let status = problem.kind().status();
+        let document = problem.document(instance);
+        let mut response = Self::new(status, "application/problem+json", &document);
+        if status == 401 {
+            let challenge = HeaderValue::from_static("Bearer"); // RFC 9110, section 15.5.2
+            response.header("www-authenticate", challenge);
+        }
+        if let Some(seconds) = problem.retry_after_seconds() {
+            response.header("retry-after", seconds.into());
+        }
+        response
+    }
+
+    fn new(status: u16, content_type: &'static str, value: &impl Serialize) -> Self {
+        let body = serde_json::to_string(value)
+            .expect("responses are plain structs: no map has keys that are not text");
+        let mut response = Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Some(body),
+        };
+        response.header("content-type", HeaderValue::from_static(content_type));
+        // Responses hold personal data and are right for one caller at one moment.
+        response.header("cache-control", HeaderValue::from_static("no-store"));
+        response.header(
+            "x-content-type-options",
+            HeaderValue::from_static("nosniff"),
+        );
+        response
+    }
+
+    fn header(&mut self, name: &'static str, value: HeaderValue) {
+        self.headers.insert(HeaderName::from_static(name), value);
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The media type of the body; empty where there is none.
+    #[must_use]
+    pub fn content_type(&self) -> &str {
+        self.headers
+            .get("content-type")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// The body, read back; null where there is none.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        self.body
+            .as_deref()
+            .map_or(serde_json::Value::Null, |body| {
+                serde_json::from_str(body).expect("every body is JSON")
+            })
+    }
+}
+
+impl From<Response> for ApiGatewayV2httpResponse {
+    fn from(response: Response) -> Self {
+        let mut event = Self::default();
+        event.status_code = response.status.into();
+        event.headers = response.headers;
+        event.body = response.body.map(Body::Text);
+        event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::problem::FieldError;
+    use serde_json::json;
+
+    #[test]
+    fn an_answer_is_a_problem_document() {
+        let faults = vec![
+            FieldError::at("email", "must not be empty"),
+            FieldError::of_parameter("limit", "must be a number"),
+            FieldError::in_row(3, Some("phone"), "must be a number"),
+            FieldError::in_row(4, None, "has no cells"),
+        ];
+        let answer = Response::problem(&Problem::invalid_input(faults), "id-1");
+        assert_eq!(answer.status(), 422);
+        assert_eq!(answer.content_type(), "application/problem+json");
+        assert_eq!(
+            answer.json(),
+            json!({
+                "type": "urn:gymbrah:problem:invalid-input",
+                "title": "The input has faults",
+                "status": 422,
+                "detail": "There are 4 faults; nothing was done.",
+                "instance": "id-1",
+                "errors": [
+                    {"pointer": "#/email", "detail": "must not be empty"},
+                    {"parameter": "limit", "detail": "must be a number"},
+                    {"row": 3, "column": "phone", "detail": "must be a number"},
+                    {"row": 4, "detail": "has no cells"},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn the_cause_is_for_the_log_alone() {
+        let cause = std::io::Error::other("the password is wrong");
+        let problem = Problem::unavailable(cause);
+        assert_eq!(problem.cause().as_deref(), Some("the password is wrong"));
+        let answer = Response::problem(&problem, "id-1");
+        assert!(!answer.json().to_string().contains("password"));
+        assert_eq!(answer.headers().get("retry-after").unwrap(), "1");
+    }
+}
