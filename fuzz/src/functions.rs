@@ -86,17 +86,17 @@ impl Functions {
     pub fn invoke(&self, route: &Route, event: &str) -> Option<Response> {
         let _timers = self.timers.enter();
         let event = RawValue::from_string(event.to_owned()).expect("the event is JSON");
-        let answer = invoke(&self.app, &self.registrar, &route.function, event).now_or_never()?;
-        if answer.json()["type"] != "urn:gymbrah:problem:not-an-http-event" {
+        let response = invoke(&self.app, &self.registrar, &route.function, event).now_or_never()?;
+        if response.json()["type"] != "urn:gymbrah:problem:not-an-http-event" {
             self.contract.check(
                 &route.method,
                 &route.path,
-                answer.status(),
-                answer.content_type(),
-                &answer.json(),
+                response.status(),
+                response.content_type(),
+                &response.json(),
             );
         }
-        Some(answer)
+        Some(response)
     }
 
     /// What `record-mail-events` reports of an event by itself; none where it asks the database.

@@ -31,9 +31,9 @@ fn changed(event: Value, random: &mut Rng) -> String {
     let mut event = with_open_body(event);
     // Each member of the event is as likely as any other: the body has the same chance as the version.
     let place = match &mut event {
-        Value::Object(members) if !members.is_empty() => {
-            let position = random.usize(..members.len());
-            members
+        Value::Object(fields) if !fields.is_empty() => {
+            let position = random.usize(..fields.len());
+            fields
                 .values_mut()
                 .nth(position)
                 .expect("it is below their number")
@@ -67,7 +67,7 @@ fn with_closed_body(mut event: Value) -> Value {
 fn count(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(count).sum(),
-        Value::Object(members) => members.values().map(count).sum(),
+        Value::Object(fields) => fields.values().map(count).sum(),
         _ => 0,
     }
 }
@@ -80,9 +80,7 @@ fn nth<'a>(value: &'a mut Value, position: &mut usize) -> Option<&'a mut Value> 
     *position -= 1;
     match value {
         Value::Array(items) => items.iter_mut().find_map(|item| nth(item, position)),
-        Value::Object(members) => members
-            .values_mut()
-            .find_map(|member| nth(member, position)),
+        Value::Object(fields) => fields.values_mut().find_map(|member| nth(member, position)),
         _ => None,
     }
 }
@@ -101,18 +99,18 @@ fn change(value: &mut Value, random: &mut Rng) {
                 items.extend(std::iter::repeat_n(item, 1 << random.u8(..10)));
             }
         }
-        Value::Object(members) if !members.is_empty() && random.bool() => {
-            let position = random.usize(..members.len());
-            let name = members
+        Value::Object(fields) if !fields.is_empty() && random.bool() => {
+            let position = random.usize(..fields.len());
+            let name = fields
                 .keys()
                 .nth(position)
                 .expect("it is below their number")
                 .clone();
-            members.remove(&name);
+            fields.remove(&name);
         }
-        Value::Object(members) => {
+        Value::Object(fields) => {
             let name = any(&VOCABULARY.names, random);
-            members.insert(name, any(&VOCABULARY.values, random));
+            fields.insert(name, any(&VOCABULARY.values, random));
         }
         _ => {
             let plain = [
@@ -183,8 +181,8 @@ impl Vocabulary {
                     self.hear(item);
                 }
             }
-            Value::Object(members) => {
-                for (name, member) in members {
+            Value::Object(fields) => {
+                for (name, member) in fields {
                     self.names.push(name.clone());
                     self.hear(member);
                 }

@@ -29,17 +29,17 @@ fuzz_target!(init: LazyLock::force(&FUNCTIONS), |text: &str| -> Corpus {
 fn request(text: &str, event: &Value) {
     let route = FUNCTIONS.route(event).expect("a route");
     let is_refused = route.needs_token && !is_signed_in(event);
-    let Some(answer) = FUNCTIONS.invoke(route, text) else {
+    let Some(response) = FUNCTIONS.invoke(route, text) else {
         assert!(!is_refused, "it got as far as the database without a token");
         return;
     };
-    let body = answer.json();
+    let body = response.json();
     if body["type"] == "urn:gymbrah:problem:not-an-http-event" {
         return; // API Gateway writes no such event, whatever a client sends
     }
-    assert!((400..500).contains(&answer.status()), "{body:#}");
-    assert_eq!(answer.status() == 401, is_refused, "{body:#}");
-    assert_eq!(body["status"], answer.status());
+    assert!((400..500).contains(&response.status()), "{body:#}");
+    assert_eq!(response.status() == 401, is_refused, "{body:#}");
+    assert_eq!(body["status"], response.status());
     assert_eq!(
         body["instance"],
         event["requestContext"]["requestId"]

@@ -64,9 +64,9 @@ fuzz_target!(init: LazyLock::force(&FUNCTIONS), |table: Table<'_>| -> Corpus {
     if rows.is_empty() {
         return Corpus::Reject;
     }
-    let of_csv = faults("text/csv", &csv(&table, &rows));
-    let of_json = faults("application/json", &json(&rows));
-    let of_json = of_json.map(|faults| faults.into_iter().map(in_table).collect());
+    let of_csv = errors("text/csv", &csv(&table, &rows));
+    let of_json = errors("application/json", &json(&rows));
+    let of_json = of_json.map(|errors| errors.into_iter().map(in_table).collect());
     assert_eq!(of_csv, of_json, "{rows:?}");
     Corpus::Keep
 });
@@ -82,14 +82,14 @@ fn rows(table: &Table<'_>) -> Vec<[String; 4]> {
 }
 
 /// What is wrong with an import; none where it gets as far as the database.
-fn faults(media_type: &str, body: &str) -> Option<Vec<Value>> {
+fn errors(media_type: &str, body: &str) -> Option<Vec<Value>> {
     let mut event = EVENT.clone();
     event["headers"]["content-type"] = json!(media_type);
     event["body"] = json!(body);
     let route = FUNCTIONS.route(&event).expect("a route");
-    let answer = FUNCTIONS.invoke(route, &event.to_string())?;
-    assert_eq!(answer.status(), 422, "{:#}", answer.json());
-    answer.json()["errors"].as_array().cloned()
+    let response = FUNCTIONS.invoke(route, &event.to_string())?;
+    assert_eq!(response.status(), 422, "{:#}", response.json());
+    response.json()["errors"].as_array().cloned()
 }
 
 fn csv(table: &Table<'_>, rows: &[[String; 4]]) -> String {
@@ -126,11 +126,11 @@ fn csv(table: &Table<'_>, rows: &[[String; 4]]) -> String {
 /// The rows as objects, in which an empty cell is no member.
 fn json(rows: &[[String; 4]]) -> String {
     let athlete = |cells: &[String; 4]| -> Map<String, Value> {
-        let members = COLUMNS
+        let fields = COLUMNS
             .into_iter()
             .zip(cells)
             .map(|(name, cell)| (name, cell.trim()));
-        members
+        fields
             .filter(|(_, cell)| !cell.is_empty())
             .map(|(name, cell)| (name.to_owned(), json!(cell)))
             .collect()

@@ -91,14 +91,14 @@ impl Ids {
     }
 
     /// An answer without what the caller has said in the question.
-    fn taken_out_of(&self, answer: Response) -> Response {
+    fn taken_out_of(&self, response: Response) -> Response {
         let ids = IDS.iter().zip(&self.0);
-        let text = ids.fold(answer.body.to_string(), |text, (name, id)| {
+        let text = ids.fold(response.body.to_string(), |text, (name, id)| {
             text.replace(id, name)
         });
         Response {
             body: serde_json::from_str(&text).expect("ids stand in texts"),
-            ..answer
+            ..response
         }
     }
 }
@@ -149,9 +149,9 @@ impl Gym {
     }
 
     /// Whether an answer has one of the gym's codes in it, in whichever spelling.
-    fn code_is_in(&self, answer: &Response) -> bool {
+    fn code_is_in(&self, response: &Response) -> bool {
         let plain = |text: &str| text.to_uppercase().replace(['-', ' '], "");
-        let said = plain(&format!("{} {:?}", answer.body, answer.headers));
+        let said = plain(&format!("{} {:?}", response.body, response.headers));
         let codes = self
             .codes
             .iter()
@@ -160,8 +160,8 @@ impl Gym {
     }
 
     /// Whether an answer has one of the gym's ids in it.
-    fn is_in(&self, answer: &Response) -> bool {
-        let said = answer.body.to_string();
+    fn is_in(&self, response: &Response) -> bool {
+        let said = response.body.to_string();
         self.ids.0.iter().any(|id| said.contains(id))
     }
 }
@@ -215,7 +215,7 @@ fn every_route_answers_whom_it_is_for_and_does_nothing_for_the_others() {
             let steel = Gym::open(app, "steel").await;
             for ((who, caller), &status) in callers(app, &iron, &steel).await.iter().zip(expected) {
                 let before = everything(app).await;
-                let answer = row.sent_by(caller, &iron.ids).await;
+                let response = row.sent_by(caller, &iron.ids).await;
                 let after = everything(app).await;
 
                 let problem = match status {
@@ -224,10 +224,10 @@ fn every_route_answers_whom_it_is_for_and_does_nothing_for_the_others() {
                     _ => "",
                 };
                 assert_eq!(
-                    (answer.status, answer.problem()),
+                    (response.status, response.problem()),
                     (status, problem),
                     "{route} by {who}: {:#}",
-                    answer.body
+                    response.body
                 );
                 if status >= 400 {
                     assert_eq!(before, after, "{route} by {who}, who was refused");
@@ -238,10 +238,13 @@ fn every_route_answers_whom_it_is_for_and_does_nothing_for_the_others() {
                     );
                 }
                 if *who != "owner" {
-                    assert!(!iron.code_is_in(&answer), "{route} by {who}: {answer:?}");
+                    assert!(
+                        !iron.code_is_in(&response),
+                        "{route} by {who}: {response:?}"
+                    );
                 }
                 if !["owner", "athlete"].contains(who) {
-                    assert!(!iron.is_in(&answer), "{route} by {who}: {answer:?}");
+                    assert!(!iron.is_in(&response), "{route} by {who}: {response:?}");
                 }
             }
         }
@@ -260,18 +263,18 @@ fn codes_are_shown_to_the_gyms_owner_alone() {
         assert!(iron.code_is_in(&owned), "or it would not be noticed");
 
         for (who, caller) in &callers(app, &iron, &steel).await[..5] {
-            let mut answers = Vec::new();
+            let mut responses = Vec::new();
             for row in &MATRIX {
-                answers.push(row.sent_by(caller, &iron.ids).await);
+                responses.push(row.sent_by(caller, &iron.ids).await);
                 let faulty = Row(row.0, r#"{"athlete_code": ["?"], "limit": 7}"#, row.2);
-                answers.push(faulty.sent_by(caller, &iron.ids).await);
+                responses.push(faulty.sent_by(caller, &iron.ids).await);
             }
             // Whoever knows a code is not told it either: not whether it is used, nor once it has linked them.
             for code in &iron.codes {
-                answers.push(caller.links(Some(code)).await);
+                responses.push(caller.links(Some(code)).await);
             }
-            for answer in answers {
-                assert!(!iron.code_is_in(&answer), "told to {who}: {answer:?}");
+            for response in responses {
+                assert!(!iron.code_is_in(&response), "told to {who}: {response:?}");
             }
         }
     });
@@ -346,15 +349,15 @@ fn what_is_no_id_is_not_there_either() {
                     "0197f3a0-0000-7000-8000-00000000000\u{661}",
                 ] {
                     let ids = iron.ids.with(&[name], |_| id.to_owned());
-                    let answer = row.sent_by(&iron.owner, &ids).await;
+                    let response = row.sent_by(&iron.owner, &ids).await;
                     if takes_from_nobody {
                         assert_eq!(
-                            (answer.status, answer.problem()),
+                            (response.status, response.problem()),
                             (404, "not-found"),
                             "{id}"
                         );
                     } else {
-                        assert_eq!(answer, not_there, "{route} with the {name} {id}");
+                        assert_eq!(response, not_there, "{route} with the {name} {id}");
                     }
                 }
             }
@@ -397,16 +400,19 @@ fn a_cursor_of_somebody_elses_list_leads_nowhere_in_it() {
                 whose.get(&format!("{theirs}?cursor={cursor}")).await.status,
                 200
             );
-            let answer = who.get(&format!("{own}?cursor={cursor}")).await;
+            let response = who.get(&format!("{own}?cursor={cursor}")).await;
             if theirs == own {
                 // The position in their list is one in the caller's: only the caller's own comes after it.
-                assert!(answer.status == 200 && !iron.is_in(&answer), "{answer:?}");
+                assert!(
+                    response.status == 200 && !iron.is_in(&response),
+                    "{response:?}"
+                );
             } else {
                 let garbage = who.get(&format!("{own}?cursor=x")).await;
-                assert_eq!((answer.status, &answer), (422, &garbage), "{list}");
-                let answer = who.get(&format!("{theirs}?cursor={cursor}")).await;
+                assert_eq!((response.status, &response), (422, &garbage), "{list}");
+                let response = who.get(&format!("{theirs}?cursor={cursor}")).await;
                 let without = who.get(&theirs).await;
-                assert_eq!((answer.status, &answer), (404, &without), "{list}");
+                assert_eq!((response.status, &response), (404, &without), "{list}");
             }
         }
     });

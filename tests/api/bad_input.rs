@@ -130,25 +130,25 @@ fn a_body_that_can_not_be_read_is_refused_in_words() {
                     "malformed-body",
                 ),
             ] {
-                let answer = app.call(&event).await;
+                let response = app.call(&event).await;
                 assert_eq!(
-                    (answer.status, answer.problem()),
+                    (response.status, response.problem()),
                     (status, problem),
                     "{what} at {path}: {:#}",
-                    answer.body
+                    response.body
                 );
                 assert!(
-                    answer.body["detail"]
+                    response.body["detail"]
                         .as_str()
                         .is_some_and(|detail| detail.len() > 10),
                     "{what} at {path}"
                 );
             }
-            let answer = app.call(&base64(body.to_string().as_bytes())).await;
+            let response = app.call(&base64(body.to_string().as_bytes())).await;
             assert!(
-                answer.status < 300,
+                response.status < 300,
                 "base64 is legal, at {path}: {:#}",
-                answer.body
+                response.body
             );
         }
     });
@@ -222,13 +222,13 @@ fn every_text_that_can_not_be_taken_is_named_by_its_pointer() {
         cases.push(("/signup-link", json!({"athlete_code": 7}), "#/athlete_code"));
 
         for (path, body, pointer) in cases {
-            let answer = owner.post(path, &body).await;
+            let response = owner.post(path, &body).await;
             assert_eq!(
-                (answer.status, answer.problem()),
+                (response.status, response.problem()),
                 (422, "invalid-input"),
                 "{body:.200} at {path}"
             );
-            let errors = answer.body["errors"].as_array().expect("faults");
+            let errors = response.body["errors"].as_array().expect("faults");
             assert_eq!(
                 (errors.len(), errors[0]["pointer"].as_str()),
                 (1, Some(pointer)),
@@ -246,21 +246,21 @@ fn all_faults_of_a_body_are_told_at_once() {
         let gym = owner.opens_gym("Iron Temple").await;
         let body =
             json!({"email": "ada", "phone": "1", "full_name": "", "locale": "??", "admin": true});
-        let answer = owner
+        let response = owner
             .post(&format!("/businesses/{gym}/athletes"), &body)
             .await;
         assert_eq!(
-            answer.pointers(),
+            response.pointers(),
             ["#/email", "#/phone", "#/full_name", "#/locale", "#/admin"]
         );
 
         let workout = owner.writes_workout("Leg day").await;
-        let answer = owner
+        let response = owner
             .post(
                 &format!("/workouts/{workout}/assignments"),
                 &json!({"business_id": "x", "athlete_ids": []}),
             )
             .await;
-        assert_eq!(answer.pointers(), ["#/business_id", "#/athlete_ids"]);
+        assert_eq!(response.pointers(), ["#/business_id", "#/athlete_ids"]);
     });
 }

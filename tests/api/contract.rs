@@ -65,9 +65,9 @@ fn no_route_that_needs_a_token_answers_without_claims() {
                 }
             });
             let path = path.collect::<Vec<_>>().join("/");
-            let answer = app.stranger().send(&route.method, &path, Some("{}")).await;
+            let response = app.stranger().send(&route.method, &path, Some("{}")).await;
             assert_eq!(
-                (answer.status, answer.problem()),
+                (response.status, response.problem()),
                 (401, "unauthenticated"),
                 "{} {}",
                 route.method,
@@ -87,7 +87,7 @@ fn a_function_is_given_the_variables_that_it_reads_and_no_others() {
                 asked_for.borrow_mut().insert(name.to_owned());
                 None
             });
-            let faults = match function.name.as_str() {
+            let errors = match function.name.as_str() {
                 "register-athlete" => register_athlete::App::from_variables(variables).await.err(),
                 "deliver-invitations" => deliver_invitations::App::from_variables(variables)
                     .await
@@ -95,7 +95,7 @@ fn a_function_is_given_the_variables_that_it_reads_and_no_others() {
                 "migrate" => migrations_config(variables).err(),
                 _ => shared::platform::App::from_variables(variables).await.err(),
             };
-            assert!(faults.is_some(), "{} needs no variable", function.name);
+            assert!(errors.is_some(), "{} needs no variable", function.name);
             assert_eq!(
                 asked_for.into_inner(),
                 function.variables,

@@ -72,13 +72,13 @@ fn without_a_database_the_answer_is_503_in_time() {
         secret["port"] = json!(9);
         let db = app.db_by(&secret, None).await;
         let error = db.query("SELECT 1", &[]).await.expect_err("no database");
-        let answer = Response::problem(&Problem::from(error), "a-request");
-        assert_eq!(answer.status(), 503);
-        assert!(answer.headers().contains_key("retry-after"));
+        let response = Response::problem(&Problem::from(error), "a-request");
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key("retry-after"));
         assert!(
-            !answer.json().to_string().contains("127.0.0.1"),
+            !response.json().to_string().contains("127.0.0.1"),
             "{}",
-            answer.json()
+            response.json()
         );
     });
 }

@@ -113,7 +113,7 @@ fn every_name_arrives_as_it_was_written() {
             owner.post(&assignments, &assignment).await.expect(200);
             let claims = json!({"email": format!("{n}@names.example"), "email_verified": "true", "name": name});
             let linked = app.person_with(&claims);
-            let answer = linked.links(None).await.expect(200);
+            let response = linked.links(None).await.expect(200);
 
             let roster = owner.get(&athletes).await.expect(200);
             for (place, said) in [
@@ -133,8 +133,8 @@ fn every_name_arrives_as_it_was_written() {
                     "the followers",
                     &owner.get(&assignments).await.expect(200)["items"][0]["full_name"],
                 ),
-                ("the link", &answer["linked"][0]["business"]["name"]),
-                ("the account", &answer["user"]["full_name"]),
+                ("the link", &response["linked"][0]["business"]["name"]),
+                ("the account", &response["user"]["full_name"]),
                 (
                     "my account",
                     &linked.get("/me").await.expect(200)["user"]["full_name"],
@@ -657,9 +657,9 @@ fn a_token_may_claim_what_it_likes() {
             "0197f3a0-0000-7000-8000-00000000000\u{661}",
             &long,
         ] {
-            let answer = app.person_with(&json!({"sub": sub})).get("/me").await;
+            let response = app.person_with(&json!({"sub": sub})).get("/me").await;
             assert_eq!(
-                (answer.status, answer.problem()),
+                (response.status, response.problem()),
                 (401, "unauthenticated"),
                 "{sub:.40}"
             );

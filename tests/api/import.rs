@@ -25,8 +25,8 @@ async fn import_csv(app: &TestApp, owner: &Person, path: &str, table: &str) -> R
 }
 
 /// The outcome of each athlete, by its email or phone.
-fn outcomes(answer: &Value) -> Vec<(&str, &str)> {
-    let items = answer["items"].as_array().expect("a list");
+fn outcomes(response: &Value) -> Vec<(&str, &str)> {
+    let items = response["items"].as_array().expect("a list");
     let outcomes = items.iter().enumerate().map(|(index, item)| {
         assert_eq!(item["index"], index);
         let athlete = &item["athlete"];
@@ -63,9 +63,9 @@ fn an_import_registers_everybody_and_the_relay_invites_them() {
             {"phone": "+39 333 888 0001", "full_name": null},
             {"email": "bob@import.example", "phone": "+393338880001"},
         ]});
-        let answer = owner.post(&path(gym), &body).await.expect(200);
+        let response = owner.post(&path(gym), &body).await.expect(200);
         assert_eq!(
-            outcomes(&answer),
+            outcomes(&response),
             [
                 ("ada@import.example", "created"),
                 ("+393338880001", "created"),
@@ -78,7 +78,7 @@ fn an_import_registers_everybody_and_the_relay_invites_them() {
         let roster = owner.get(&format!("/businesses/{gym}/athletes")).await;
         let mut on_roster = roster.expect(200)["items"].clone();
         on_roster.as_array_mut().expect("a list").reverse();
-        let items = answer["items"].as_array().expect("a list");
+        let items = response["items"].as_array().expect("a list");
         let answered: Value = items.iter().map(|item| item["athlete"].clone()).collect();
         assert_eq!(on_roster, answered, "the roster shows what was answered");
 
@@ -108,8 +108,8 @@ fn every_way_to_save_a_spreadsheet_is_the_same_import() {
             "locale,full_name,email,phone\r\n\r\nit,\"Lovelace, Ada\",ada@csv.example,\r\n,,,\r\n,Bob,,+39-333-888-0002",
         ] {
             let gym = owner.opens_gym("Iron Temple").await;
-            let answer = import_csv(app, &owner, &path(gym), table).await.expect(200);
-            let athletes: Vec<_> = (0..2).map(|n| &answer["items"][n]["athlete"]).collect();
+            let response = import_csv(app, &owner, &path(gym), table).await.expect(200);
+            let athletes: Vec<_> = (0..2).map(|n| &response["items"][n]["athlete"]).collect();
             let said = |athlete: &Value| {
                 ["email", "phone", "full_name", "locale"].map(|name| athlete[name].clone())
             };
@@ -218,9 +218,9 @@ fn a_dry_run_says_what_would_happen_and_writes_nothing() {
 
         for wrong in ["", "1", "TRUE", "yes", "true,true"] {
             let path = format!("{}?dry_run={wrong}", path(gym));
-            let answer = owner.post(&path, &json!({"athletes": [{}]})).await;
+            let response = owner.post(&path, &json!({"athletes": [{}]})).await;
             assert_eq!(
-                answer.expect(422)["errors"],
+                response.expect(422)["errors"],
                 json!([
                     {"parameter": "dry_run", "detail": "must be true or false"},
                     {"pointer": "#/athletes/0/email", "detail": "is required, or a phone"},
@@ -241,17 +241,17 @@ fn every_fault_of_every_row_is_told_at_once_and_nothing_is_stored() {
                 .map(|n| json!({"email": n, "phone": "x", "full_name": "", "locale": "?", "n": n}))
         };
         let body = json!({"athletes": faulty().collect::<Vec<_>>(), "gym": "mine"});
-        let answer = owner.post(&path(gym), &body).await.expect(422);
-        let errors = answer["errors"].as_array().expect("faults");
+        let response = owner.post(&path(gym), &body).await.expect(422);
+        let errors = response["errors"].as_array().expect("faults");
         assert_eq!(errors.len(), 5 * 500 + 1);
         assert_eq!(errors[5 * 499 + 2]["pointer"], "#/athletes/499/full_name");
 
         let table = "n".repeat(500).replace('n', "x,x,\"a\nb\",?\r\n");
         let table = format!("email,phone,full_name,locale\r\nada@example.org,,,\r\n{table}");
-        let answer = import_csv(app, &owner, &path(gym), &table)
+        let response = import_csv(app, &owner, &path(gym), &table)
             .await
             .expect(422);
-        let errors = answer["errors"].as_array().expect("faults");
+        let errors = response["errors"].as_array().expect("faults");
         assert_eq!(errors.len(), 4 * 499 + 1, "499, and one too many");
         assert_eq!(errors[0]["column"], "email");
         assert_eq!(errors[0]["row"], 3);
@@ -285,8 +285,8 @@ fn every_fault_of_every_row_is_told_at_once_and_nothing_is_stored() {
                 ]),
             ),
         ] {
-            let answer = owner.post(&path(gym), &body).await;
-            assert_eq!(answer.expect(422)["errors"], errors);
+            let response = owner.post(&path(gym), &body).await;
+            assert_eq!(response.expect(422)["errors"], errors);
         }
         assert_eq!(rows(app).await, (0, 0));
     });
@@ -305,10 +305,10 @@ fn duplicates_name_both_of_their_places() {
             {"phone": "+39 333 888 0005"},
             {"email": " ada@example.org"},
         ]});
-        let answer = owner.post(&path(gym), &body).await.expect(422);
+        let response = owner.post(&path(gym), &body).await.expect(422);
         let is_in = |place: &str, first: &str| json!({"pointer": place, "detail": format!("is in {first} too")});
         assert_eq!(
-            answer["errors"],
+            response["errors"],
             json!([
                 {"pointer": "#/athletes/2/email", "detail": "must be plain ASCII, without spaces, quotes or control characters"},
                 {"pointer": "#/athletes/3/full_name", "detail": "must not be empty"},
@@ -320,9 +320,9 @@ fn duplicates_name_both_of_their_places() {
 
         let table =
             "email;phone\n\nada@example.org;\n;+393338880005\nAda@Example.org;\n;+39 333 8880005\n";
-        let answer = import_csv(app, &owner, &path(gym), table).await.expect(422);
+        let response = import_csv(app, &owner, &path(gym), table).await.expect(422);
         assert_eq!(
-            answer["errors"],
+            response["errors"],
             json!([
                 {"row": 5, "column": "email", "detail": "is in row 3 too"},
                 {"row": 6, "column": "phone", "detail": "is in row 4 too"},
@@ -347,8 +347,8 @@ fn only_the_owner_imports() {
             path(Uuid::nil()),
             "/businesses/mine/athletes/import".to_owned(),
         ] {
-            let answer = eve.post(&path, &many(2)).await;
-            assert_eq!((answer.status, answer.problem()), (404, "not-found"));
+            let response = eve.post(&path, &many(2)).await;
+            assert_eq!((response.status, response.problem()), (404, "not-found"));
         }
         assert_eq!(rows(app).await, (0, 0));
     });
@@ -370,11 +370,11 @@ fn hostile_cells_are_texts_or_faults() {
         };
         let table: String = names.iter().enumerate().map(quoted).collect();
         let table = format!("email,full_name\n{table}");
-        let answer = import_csv(app, &owner, &path(gym), &table)
+        let response = import_csv(app, &owner, &path(gym), &table)
             .await
             .expect(200);
         for (index, name) in names.iter().enumerate() {
-            assert_eq!(answer["items"][index]["athlete"]["full_name"], *name);
+            assert_eq!(response["items"][index]["athlete"]["full_name"], *name);
         }
 
         for (cells, columns) in [
@@ -395,10 +395,10 @@ fn hostile_cells_are_texts_or_faults() {
             ),
         ] {
             let table = format!("email,full_name\n{cells}\n");
-            let answer = import_csv(app, &owner, &path(gym), &table)
+            let response = import_csv(app, &owner, &path(gym), &table)
                 .await
                 .expect(422);
-            let errors = answer["errors"].as_array().expect("faults");
+            let errors = response["errors"].as_array().expect("faults");
             let seen: Vec<_> = errors
                 .iter()
                 .map(|error| error["column"].as_str().unwrap())
@@ -419,19 +419,19 @@ fn fifty_imports_of_one_file_are_one_import() {
         back["athletes"].as_array_mut().expect("a list").reverse();
         let bodies = [there, back];
         let path = path(gym);
-        let answers =
+        let responses =
             join_all((0..AT_ONCE).map(|n| owner.post(&path, &bodies[n % bodies.len()]))).await;
 
         let mut created = Vec::new();
         let mut ids = HashSet::new();
-        for answer in answers {
-            let answer = answer.expect(200);
-            for (email, outcome) in outcomes(&answer) {
+        for response in responses {
+            let response = response.expect(200);
+            for (email, outcome) in outcomes(&response) {
                 if outcome == "created" {
                     created.push(email.to_owned());
                 }
             }
-            let items = answer["items"].as_array().expect("a list");
+            let items = response["items"].as_array().expect("a list");
             ids.extend(items.iter().map(|item| item["athlete"]["id"].to_string()));
         }
         let different: HashSet<_> = created.iter().collect();
@@ -457,8 +457,8 @@ fn imports_and_registrations_at_once_are_one_athlete_each() {
             async move { owner.post(register, athlete).await }
         }));
         let (imported, registered) = futures::join!(imports, registrations);
-        assert!(imported.iter().all(|answer| answer.status == 200));
-        assert!(registered.iter().all(|answer| answer.status < 300));
+        assert!(imported.iter().all(|response| response.status == 200));
+        assert!(registered.iter().all(|response| response.status < 300));
         assert_eq!(rows(app).await, (10, 10));
     });
 }
@@ -477,9 +477,9 @@ fn codes_that_are_taken_are_drawn_again_for_their_athletes_alone() {
             .await;
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
-        let answer = owner.post(&path(gym), &many(6)).await.expect(200);
+        let response = owner.post(&path(gym), &many(6)).await.expect(200);
         assert!(
-            outcomes(&answer)
+            outcomes(&response)
                 .iter()
                 .all(|(_, outcome)| *outcome == "created")
         );
@@ -503,9 +503,9 @@ fn five_hundred_athletes_are_one_import() {
         let gym = owner.opens_gym("Iron Temple").await;
         for path in [format!("{}?dry_run=true", path(gym)), path(gym), path(gym)] {
             let started = Instant::now();
-            let answer = owner.post(&path, &many(500)).await.expect(200);
+            let response = owner.post(&path, &many(500)).await.expect(200);
             let took = started.elapsed();
-            assert_eq!(outcomes(&answer).len(), 500);
+            assert_eq!(outcomes(&response).len(), 500);
             eprintln!("500 athletes at {path}: {took:?}");
         }
         assert_eq!(rows(app).await, (500, 500));

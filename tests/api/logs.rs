@@ -56,9 +56,9 @@ fn what_goes_wrong_is_logged_with_its_cause_and_counted() {
         let db = app.db_by(&secret, None).await;
         let broken = app.with_registrar(|registrar| registrar.db = db).await;
         let owner = broken.person("owner@iron.example");
-        let (answer, log) =
+        let (response, log) =
             overhear(owner.get(&format!("/businesses/{}/athletes", owner.id))).await;
-        answer.expect(503);
+        response.expect(503);
         let line = log.request();
         assert_eq!(
             (&line["level"], &line["problem"]),
@@ -263,7 +263,7 @@ fn a_log_that_tells_who_a_request_was_about_is_noticed() {
             "/businesses",
             Some(r#"{"name": "Iron \"Temple\""}"#),
         );
-        let answer = json!({"items": [{"athlete_code": "7ZQ4M-1TB0X"}]});
+        let response = json!({"items": [{"athlete_code": "7ZQ4M-1TB0X"}]});
         for (told, is_secret) in [
             ("Iron \"Temple\"", true),
             ("owner@iron.example", true),
@@ -272,7 +272,7 @@ fn a_log_that_tells_who_a_request_was_about_is_noticed() {
             ("POST /businesses", false),
         ] {
             let ((), log) = overhear(async { tracing::warn!(cause = told, "a line") }).await;
-            let kept = catch_unwind(AssertUnwindSafe(|| log.keeps_to_itself(&event, &answer)));
+            let kept = catch_unwind(AssertUnwindSafe(|| log.keeps_to_itself(&event, &response)));
             assert_eq!(kept.is_err(), is_secret, "{told}");
         }
     });

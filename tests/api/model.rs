@@ -157,15 +157,15 @@ impl Run {
 
     async fn register(&mut self) {
         let (email, (_, status)) = (self.new_address(), self.provider());
-        let answer = self
+        let response = self
             .owner_now()
             .registers(self.gym, &json!({"email": email}))
             .await;
         self.log.push(format!("register {email}: {status}"));
         self.athletes.push(Athlete {
-            id: answer["id"].clone(),
+            id: response["id"].clone(),
             email,
-            code: answer["athlete_code"].clone(),
+            code: response["athlete_code"].clone(),
             dead_codes: Vec::new(),
             status,
             attempts: 1,
@@ -187,9 +187,9 @@ impl Run {
     async fn renew(&mut self, index: usize, correction: Value) {
         let (owner, path, (_, status)) =
             (self.owner_now(), self.invitation(index), self.provider());
-        let answer = owner.post(&path, &correction).await;
+        let response = owner.post(&path, &correction).await;
         self.log
-            .push(format!("renew {index} {correction}: {}", answer.status));
+            .push(format!("renew {index} {correction}: {}", response.status));
         let athlete = &mut self.athletes[index];
         let today = athlete.resends.iter().filter(|age| **age < DAY).count();
         let expected = if athlete.status == "accepted" {
@@ -199,11 +199,11 @@ impl Run {
         } else {
             202
         };
-        assert_eq!(answer.status, expected, "{:#?}", self.log);
+        assert_eq!(response.status, expected, "{:#?}", self.log);
         if expected != 202 {
             return;
         }
-        let code = answer.body["athlete_code"].clone();
+        let code = response.body["athlete_code"].clone();
         let draws = athlete.status == "revoked" || correction["email"].is_string();
         assert_eq!(code != athlete.code, draws, "{:#?}", self.log);
         if draws {
@@ -219,13 +219,14 @@ impl Run {
     }
 
     async fn revoke(&mut self, index: usize) {
-        let answer = self.owner.delete(&self.invitation(index)).await;
-        self.log.push(format!("revoke {index}: {}", answer.status));
+        let response = self.owner.delete(&self.invitation(index)).await;
+        self.log
+            .push(format!("revoke {index}: {}", response.status));
         let athlete = &mut self.athletes[index];
         if athlete.status == "accepted" {
-            assert_eq!(answer.status, 409, "{:#?}", self.log);
+            assert_eq!(response.status, 409, "{:#?}", self.log);
         } else {
-            assert_eq!(answer.status, 204, "{:#?}", self.log);
+            assert_eq!(response.status, 204, "{:#?}", self.log);
             athlete.status = "revoked";
         }
     }
@@ -233,11 +234,11 @@ impl Run {
     async fn claim(&mut self, index: usize) {
         let code = self.athletes[index].code.clone();
         let email = self.new_address();
-        let answer = self.up.person(&email).links(Some(&code)).await;
-        self.log.push(format!("claim {index}: {}", answer.status));
+        let response = self.up.person(&email).links(Some(&code)).await;
+        self.log.push(format!("claim {index}: {}", response.status));
         let athlete = &mut self.athletes[index];
         assert_eq!(
-            answer.status,
+            response.status,
             if athlete.is_claimable() { 200 } else { 422 },
             "{:#?}",
             self.log
@@ -250,23 +251,28 @@ impl Run {
     async fn claim_by_dead_code(&mut self, index: usize) {
         let email = self.new_address();
         for code in &self.athletes[index].dead_codes {
-            let answer = self.up.person(&email).links(Some(code)).await;
-            assert_eq!(answer.problem(), "invalid-athlete-code", "{:#?}", self.log);
+            let response = self.up.person(&email).links(Some(code)).await;
+            assert_eq!(
+                response.problem(),
+                "invalid-athlete-code",
+                "{:#?}",
+                self.log
+            );
         }
     }
 
     async fn sign_up(&mut self, index: usize) {
-        let answer = self
+        let response = self
             .up
             .person(&self.athletes[index].email)
             .links(None)
             .await
             .expect(200);
         self.log
-            .push(format!("sign up {index}: {}", answer["status"]));
+            .push(format!("sign up {index}: {}", response["status"]));
         let athlete = &mut self.athletes[index];
         assert_eq!(
-            answer["status"],
+            response["status"],
             if athlete.is_claimable() {
                 "linked"
             } else {

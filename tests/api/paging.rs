@@ -100,14 +100,14 @@ fn a_page_that_can_not_be_is_refused() {
                 "cursor=x",
                 "cursor=AAAA",
             ] {
-                let answer = owner.get(&format!("{path}?{query}")).await;
+                let response = owner.get(&format!("{path}?{query}")).await;
                 assert_eq!(
-                    (answer.status, answer.problem()),
+                    (response.status, response.problem()),
                     (422, "invalid-input"),
                     "{path}?{query}"
                 );
                 assert_eq!(
-                    answer.body["errors"][0]["parameter"],
+                    response.body["errors"][0]["parameter"],
                     query.split('=').next().unwrap()
                 );
             }

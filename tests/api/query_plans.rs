@@ -49,8 +49,8 @@ fn no_statement_reads_a_large_table_from_end_to_end() {
         );
 
         let mut planner = Planner::on(app).await;
-        let faults = planner.faults_of(&overheard).await;
-        assert!(faults.is_empty(), "{faults:#?}");
+        let errors = planner.faults_of(&overheard).await;
+        assert!(errors.is_empty(), "{errors:#?}");
 
         // It is not that faults go unseen: an index that is read whole, a table, a table in a function that the statement calls.
         for (change, statement, fault) in [
@@ -73,13 +73,13 @@ fn no_statement_reads_a_large_table_from_end_to_end() {
             let changed = postgres.run(&app.database, change);
             changed.await.expect("the index is there");
             let of_this_name = |heard: &&Overheard| heard.name() == Some(statement);
-            let faults = planner
+            let errors = planner
                 .faults_of(overheard.iter().filter(of_this_name))
                 .await;
             let expected = format!("{statement}{fault}");
             assert!(
-                faults.iter().any(|fault| fault.starts_with(&expected)),
-                "after {change}: {faults:#?}"
+                errors.iter().any(|fault| fault.starts_with(&expected)),
+                "after {change}: {errors:#?}"
             );
         }
     });
@@ -341,18 +341,18 @@ impl Planner {
         &mut self,
         statements: impl IntoIterator<Item = &Overheard>,
     ) -> BTreeSet<String> {
-        let mut faults = BTreeSet::new();
+        let mut errors = BTreeSet::new();
         for statement in statements {
             let name = statement.name().unwrap_or_default();
             let (plan, scanned) = self.run(statement).await;
             for part in self.whole_readings(&plan[0]["Plan"]) {
-                faults.insert(format!("{name}: {part}"));
+                errors.insert(format!("{name}: {part}"));
             }
             for table in scanned {
-                faults.insert(format!("{name}, or what it calls: Seq Scan of {table}"));
+                errors.insert(format!("{name}, or what it calls: Seq Scan of {table}"));
             }
         }
-        faults
+        errors
     }
 
     /// Runs a statement once more, to no effect: its plan, and the large tables that were scanned. Those are found in functions

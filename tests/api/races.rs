@@ -5,10 +5,10 @@ use tests::{Response, story};
 
 const AT_ONCE: usize = 50;
 
-fn with_status(answers: &[Response], status: u16) -> usize {
-    answers
+fn with_status(responses: &[Response], status: u16) -> usize {
+    responses
         .iter()
-        .filter(|answer| answer.status == status)
+        .filter(|response| response.status == status)
         .count()
 }
 
@@ -24,18 +24,18 @@ fn of_fifty_who_claim_one_code_one_wins() {
         let people: Vec<_> = (0..AT_ONCE)
             .map(|n| app.person(&format!("{n}@example.org")))
             .collect();
-        let answers = join_all(people.iter().map(|person| person.links(Some(code)))).await;
+        let responses = join_all(people.iter().map(|person| person.links(Some(code)))).await;
         assert_eq!(
-            (with_status(&answers, 200), with_status(&answers, 422)),
+            (with_status(&responses, 200), with_status(&responses, 422)),
             (1, AT_ONCE - 1)
         );
-        let winner = answers
+        let winner = responses
             .iter()
-            .position(|answer| answer.status == 200)
+            .position(|response| response.status == 200)
             .expect("a winner");
         assert_eq!(
             people[winner].links(Some(code)).await,
-            answers[winner],
+            responses[winner],
             "the winner's repeat gets the same"
         );
         assert_eq!(
@@ -55,12 +55,12 @@ fn a_person_who_claims_fifty_times_at_once_always_wins() {
             .await["athlete_code"];
 
         let ada = app.person("home@example.org");
-        let answers = join_all((0..AT_ONCE).map(|_| ada.links(Some(code)))).await;
-        assert_eq!(with_status(&answers, 200), AT_ONCE, "{answers:#?}");
+        let responses = join_all((0..AT_ONCE).map(|_| ada.links(Some(code)))).await;
+        assert_eq!(with_status(&responses, 200), AT_ONCE, "{responses:#?}");
         assert!(
-            answers
+            responses
                 .iter()
-                .all(|answer| answer.body["linked"] == answers[0].body["linked"])
+                .all(|response| response.body["linked"] == responses[0].body["linked"])
         );
     });
 }
@@ -72,13 +72,13 @@ fn fifty_registrations_of_one_address_are_one_athlete_and_one_mail() {
         let gym = owner.opens_gym("Iron Temple").await;
         let path = format!("/businesses/{gym}/athletes");
         let body = json!({"email": "everybody-at-once@example.org"});
-        let answers = join_all((0..AT_ONCE).map(|_| owner.post(&path, &body))).await;
+        let responses = join_all((0..AT_ONCE).map(|_| owner.post(&path, &body))).await;
 
         assert_eq!(
-            (with_status(&answers, 201), with_status(&answers, 200)),
+            (with_status(&responses, 201), with_status(&responses, 200)),
             (1, AT_ONCE - 1)
         );
-        let ids: HashSet<_> = answers.iter().map(Response::id).collect();
+        let ids: HashSet<_> = responses.iter().map(Response::id).collect();
         assert_eq!(ids.len(), 1);
         assert_eq!(
             app.ask::<i64>(
@@ -96,19 +96,19 @@ fn fifty_registrations_of_different_addresses_are_fifty_athletes() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
-        let answers = join_all((0..AT_ONCE).map(async |n| {
+        let responses = join_all((0..AT_ONCE).map(async |n| {
             owner
                 .registers(gym, &json!({"email": format!("different-{n}@example.org")}))
                 .await
         }))
         .await;
-        let codes: HashSet<_> = answers
+        let codes: HashSet<_> = responses
             .iter()
             .map(|athlete| athlete["athlete_code"].to_string())
             .collect();
         assert_eq!(codes.len(), AT_ONCE);
         assert!(
-            answers
+            responses
                 .iter()
                 .all(|athlete| athlete["invitation"]["status"] == "sent")
         );
@@ -119,8 +119,8 @@ fn fifty_registrations_of_different_addresses_are_fifty_athletes() {
 fn fifty_joins_of_one_address_are_one_entry() {
     story(async |app| {
         let (stranger, body) = (app.stranger(), json!({"email": "ada@example.org"}));
-        let answers = join_all((0..AT_ONCE).map(|_| stranger.post("/waitlist", &body))).await;
-        assert_eq!(with_status(&answers, 202), AT_ONCE);
+        let responses = join_all((0..AT_ONCE).map(|_| stranger.post("/waitlist", &body))).await;
+        assert_eq!(with_status(&responses, 202), AT_ONCE);
         assert_eq!(app.ask::<i64>("SELECT count(*) FROM waitlist").await, 1);
     });
 }
@@ -137,12 +137,12 @@ fn fifty_accounts_that_prove_one_address_at_once_all_sign_in() {
         let people: Vec<_> = (0..AT_ONCE)
             .map(|_| app.person("shared@example.org"))
             .collect();
-        let answers = join_all(people.iter().map(|person| person.links(None))).await;
-        assert_eq!(with_status(&answers, 200), AT_ONCE);
+        let responses = join_all(people.iter().map(|person| person.links(None))).await;
+        assert_eq!(with_status(&responses, 200), AT_ONCE);
         assert_eq!(
-            answers
+            responses
                 .iter()
-                .filter(|answer| answer.body["status"] == "linked")
+                .filter(|response| response.body["status"] == "linked")
                 .count(),
             1
         );
@@ -176,11 +176,11 @@ fn an_athlete_is_assigned_a_workout_once_however_many_ask() {
             json!({"business_id": gym, "athlete_ids": ids}),
             json!({"business_id": gym, "athlete_ids": reversed}),
         ];
-        let answers = join_all((0..AT_ONCE).map(|n| owner.post(&path, &bodies[n % 2]))).await;
-        assert_eq!(with_status(&answers, 200), AT_ONCE);
-        let assigned: usize = answers
+        let responses = join_all((0..AT_ONCE).map(|n| owner.post(&path, &bodies[n % 2]))).await;
+        assert_eq!(with_status(&responses, 200), AT_ONCE);
+        let assigned: usize = responses
             .iter()
-            .map(|answer| answer.body["assigned"].as_array().map_or(0, Vec::len))
+            .map(|response| response.body["assigned"].as_array().map_or(0, Vec::len))
             .sum();
         assert_eq!(
             (

@@ -212,7 +212,7 @@ fn what_is_revoked_accepted_or_expired_is_not_sent() {
 
 /// SES, in a mood: it answers every call with this error.
 async fn ses_that_says(status: u16, error: &'static str) -> String {
-    let answer = async move || {
+    let response = async move || {
         let status = StatusCode::from_u16(status).expect("a status");
         (
             status,
@@ -224,7 +224,7 @@ async fn ses_that_says(status: u16, error: &'static str) -> String {
         .await
         .expect("a free port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(response)).await });
     address
 }
 

@@ -158,9 +158,9 @@ fn a_contact_that_another_athlete_of_the_gym_has_is_refused_and_changes_nothing(
             json!({"email": "bob@example.org"}),
             json!({"phone": "+393331234567"}),
         ] {
-            let answer = owner.post(&path, &correction).await;
+            let response = owner.post(&path, &correction).await;
             assert_eq!(
-                (answer.status, answer.problem()),
+                (response.status, response.problem()),
                 (409, "already-registered"),
                 "{correction}"
             );
@@ -248,14 +248,17 @@ fn who_has_signed_up_is_neither_invited_again_nor_uninvited() {
             .links(None)
             .await
             .expect(200);
-        for answer in [
+        for response in [
             owner.post(&path, &json!({})).await,
             owner
                 .post(&path, &json!({"email": "other@example.org"}))
                 .await,
             owner.delete(&path).await,
         ] {
-            assert_eq!((answer.status, answer.problem()), (409, "already-linked"));
+            assert_eq!(
+                (response.status, response.problem()),
+                (409, "already-linked")
+            );
         }
         assert!(
             app.ask::<bool>("SELECT bool_and(status = 'accepted') FROM invitation")
@@ -273,14 +276,14 @@ fn an_athlete_is_invited_again_five_times_a_day() {
             owner.post(&path, &json!({})).await.expect(202);
         }
         app.time_passes(MINUTE).await;
-        let answer = owner
+        let response = owner
             .post(&path, &json!({"email": "not-this-way-either@example.org"}))
             .await;
         assert_eq!(
-            (answer.status, answer.problem()),
+            (response.status, response.problem()),
             (429, "too-many-invitations")
         );
-        let wait: u64 = answer.retry_after().expect("when to try again");
+        let wait: u64 = response.retry_after().expect("when to try again");
         assert!((23 * 3600..24 * 3600).contains(&wait), "{wait} s");
 
         app.time_passes(Duration::from_secs(wait)).await;
@@ -310,12 +313,12 @@ fn a_foreign_invitation_is_not_there() {
             ),
             format!("/businesses/{rivals_gym}/athletes/7/invitation"),
         ] {
-            for answer in [
+            for response in [
                 rival.post(&path, &json!({})).await,
                 rival.delete(&path).await,
             ] {
                 assert_eq!(
-                    (answer.status, answer.problem()),
+                    (response.status, response.problem()),
                     (404, "not-found"),
                     "{path}"
                 );
@@ -341,10 +344,10 @@ fn of_two_simultaneous_resends_one_is_sent() {
                 athlete["id"].as_str().unwrap()
             );
             let (body, at_once) = (json!({}), if n == 0 { 20 } else { 2 });
-            let answers = join_all((0..at_once).map(|_| owner.post(&path, &body))).await;
+            let responses = join_all((0..at_once).map(|_| owner.post(&path, &body))).await;
             assert!(
-                answers.iter().all(|answer| answer.status == 202),
-                "{answers:#?}"
+                responses.iter().all(|response| response.status == 202),
+                "{responses:#?}"
             );
             assert_eq!(
                 app.mails_to(&email).await.len(),

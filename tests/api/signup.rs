@@ -28,13 +28,13 @@ fn a_verified_email_links_every_gym_at_once() {
         let ada = app.person_with(
             &json!({"email": "ADA@example.org", "email_verified": "true", "name": "Ada Lovelace"}),
         );
-        let answer = ada.links(None).await.expect(200);
-        assert_eq!(answer["status"], "linked");
+        let response = ada.links(None).await.expect(200);
+        assert_eq!(response["status"], "linked");
         assert_eq!(
             (
-                &answer["user"]["id"],
-                &answer["user"]["email"],
-                &answer["user"]["full_name"]
+                &response["user"]["id"],
+                &response["user"]["email"],
+                &response["user"]["full_name"]
             ),
             (
                 &json!(ada.id),
@@ -42,7 +42,7 @@ fn a_verified_email_links_every_gym_at_once() {
                 &json!("Ada Lovelace")
             )
         );
-        let linked = answer["linked"].as_array().expect("a list");
+        let linked = response["linked"].as_array().expect("a list");
         assert_eq!(linked.len(), 2);
         assert!(linked.iter().any(|link| link["athlete_id"] == athlete["id"]
             && link["business"] == json!({"id": gym, "name": "Iron Temple"})
@@ -50,7 +50,7 @@ fn a_verified_email_links_every_gym_at_once() {
 
         assert_eq!(
             ada.links(None).await.expect(200),
-            answer,
+            response,
             "a repeat gives the same"
         );
         assert_eq!(
@@ -70,12 +70,12 @@ fn an_unverified_email_opens_nothing() {
             json!({"email": "ada@example.org"}),
             json!({}),
         ] {
-            let answer = app.person_with(&claims).links(None).await.expect(200);
+            let response = app.person_with(&claims).links(None).await.expect(200);
             assert_eq!(
                 (
-                    &answer["status"],
-                    &answer["linked"],
-                    &answer["user"]["email"]
+                    &response["status"],
+                    &response["linked"],
+                    &response["user"]["email"]
                 ),
                 (&json!("code_required"), &json!([]), &json!(null)),
                 "{claims}"
@@ -101,21 +101,21 @@ fn the_code_links_whoever_signs_up_with_another_address() {
             .unwrap()
             .to_lowercase()
             .replace('-', " ");
-        let answer = ada.links(Some(&json!(typed))).await.expect(200);
+        let response = ada.links(Some(&json!(typed))).await.expect(200);
         assert_eq!(
             (
-                &answer["status"],
-                &answer["linked"][0]["athlete_id"],
-                &answer["linked"][0]["via"]
+                &response["status"],
+                &response["linked"][0]["athlete_id"],
+                &response["linked"][0]["via"]
             ),
             (&json!("linked"), &athlete["id"], &json!("code"))
         );
         assert_eq!(
             ada.links(Some(&athlete["athlete_code"])).await.expect(200),
-            answer,
+            response,
             "the winner's repeat gets the same"
         );
-        assert_eq!(ada.links(None).await.expect(200), answer);
+        assert_eq!(ada.links(None).await.expect(200), response);
     });
 }
 
@@ -188,10 +188,10 @@ fn wrong_used_revoked_and_expired_codes_look_the_same() {
         }
         app.person("used@example.org").links(None).await.expect(200);
 
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for code in &codes {
             let guesser = app.person("guesser@example.org");
-            answers.push(guesser.links(Some(code)).await);
+            responses.push(guesser.links(Some(code)).await);
             let failures = format!(
                 "SELECT failures FROM athlete_code_attempt WHERE user_id = '{}'",
                 guesser.id
@@ -199,11 +199,11 @@ fn wrong_used_revoked_and_expired_codes_look_the_same() {
             assert_eq!(app.ask::<i32>(&failures).await, 1, "{code}");
         }
         assert_eq!(
-            (answers[0].status, answers[0].problem()),
+            (responses[0].status, responses[0].problem()),
             (422, "invalid-athlete-code")
         );
-        for (answer, code) in answers.iter().zip(&codes) {
-            assert_eq!(answer, &answers[0], "{code}");
+        for (response, code) in responses.iter().zip(&codes) {
+            assert_eq!(response, &responses[0], "{code}");
         }
         // By email they are as dead as by code.
         for email in [
@@ -234,8 +234,11 @@ fn one_person_is_one_athlete_in_a_gym() {
 
         let ada = app.person("ada@example.org");
         ada.links(None).await.expect(200);
-        let answer = ada.links(Some(&second["athlete_code"])).await;
-        assert_eq!((answer.status, answer.problem()), (409, "already-a-member"));
+        let response = ada.links(Some(&second["athlete_code"])).await;
+        assert_eq!(
+            (response.status, response.problem()),
+            (409, "already-a-member")
+        );
 
         // The other way round: once linked by code, the email passes this gym over, and still opens the others.
         let bob = app.person("bob@example.org");
@@ -280,8 +283,8 @@ fn the_code_of_one_athlete_and_the_email_of_another_in_one_gym_link_the_one_with
             .await;
 
         let ada = app.person("ada@example.org");
-        let answer = ada.links(Some(&typed["athlete_code"])).await.expect(200);
-        let mut linked: Vec<_> = answer["linked"]
+        let response = ada.links(Some(&typed["athlete_code"])).await.expect(200);
+        let mut linked: Vec<_> = response["linked"]
             .as_array()
             .unwrap()
             .iter()
@@ -297,7 +300,7 @@ fn the_code_of_one_athlete_and_the_email_of_another_in_one_gym_link_the_one_with
             linked,
             [("Iron Temple", "code"), ("Second Temple", "email")]
         );
-        assert_eq!(ada.links(None).await.expect(200), answer);
+        assert_eq!(ada.links(None).await.expect(200), response);
     });
 }
 
@@ -351,17 +354,17 @@ fn after_five_wrong_codes_even_the_right_one_waits() {
             );
         }
         for code in [json!(AthleteCode::draw()), athlete["athlete_code"].clone()] {
-            let answer = guesser.links(Some(&code)).await;
+            let response = guesser.links(Some(&code)).await;
             assert_eq!(
-                (answer.status, answer.problem()),
+                (response.status, response.problem()),
                 (429, "too-many-attempts")
             );
             assert!(
-                answer
+                response
                     .retry_after()
                     .is_some_and(|wait| (840..=900).contains(&wait)),
                 "{:?}",
-                answer.retry_after()
+                response.retry_after()
             );
         }
         // Somebody else is not kept waiting, nor is the guesser, by the email or once the time is over.
@@ -407,15 +410,17 @@ fn of_a_hundred_guesses_at_once_five_are_looked_at() {
         let codes: Vec<_> = (0..100).map(|_| json!(AthleteCode::draw())).collect();
         // On a slow machine some don't get their turn in time; they are told to come back.
         let guess = async |code| loop {
-            let answer = guesser.links(Some(code)).await;
-            if answer.status != 503 {
-                return answer;
+            let response = guesser.links(Some(code)).await;
+            if response.status != 503 {
+                return response;
             }
         };
-        let answers = join_all(codes.iter().map(guess)).await;
+        let responses = join_all(codes.iter().map(guess)).await;
         let with = |problem: &str| {
-            let answers = answers.iter();
-            answers.filter(|answer| answer.problem() == problem).count()
+            let responses = responses.iter();
+            responses
+                .filter(|response| response.problem() == problem)
+                .count()
         };
         let (looked_at, locked) = (with("invalid-athlete-code"), with("too-many-attempts"));
         assert_eq!(looked_at + locked, 100);

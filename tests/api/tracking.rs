@@ -153,7 +153,7 @@ fn of_simultaneous_selections_one_is_left() {
             .iter()
             .map(|workout| format!("/me/workouts/{workout}"))
             .collect();
-        let answers = join_all((0..50).map(|n| {
+        let responses = join_all((0..50).map(|n| {
             ada.patch(
                 &paths[n % paths.len()],
                 if n % 7 == 6 { &unselect } else { &select },
@@ -161,8 +161,8 @@ fn of_simultaneous_selections_one_is_left() {
         }))
         .await;
         assert!(
-            answers.iter().all(|answer| answer.status == 200),
-            "{answers:#?}"
+            responses.iter().all(|response| response.status == 200),
+            "{responses:#?}"
         );
         ada.patch(&paths[0], &select).await.expect(200);
         assert_eq!(
@@ -187,9 +187,9 @@ fn only_the_athlete_changes_what_is_theirs() {
                 "/me/workouts/7",
                 &format!("/me/workouts/{}", Uuid::now_v7()),
             ] {
-                let answer = person.patch(path, &json!({"completed": true})).await;
+                let response = person.patch(path, &json!({"completed": true})).await;
                 assert_eq!(
-                    (answer.status, answer.problem()),
+                    (response.status, response.problem()),
                     (404, "not-found"),
                     "{path}"
                 );
@@ -201,9 +201,9 @@ fn only_the_athlete_changes_what_is_theirs() {
             (json!({"completed": 1}), "#/completed"),
             (json!({"selected": true, "name": "x"}), "#/name"),
         ] {
-            let answer = not_linked.patch(&path, &body).await;
+            let response = not_linked.patch(&path, &body).await;
             assert_eq!(
-                (answer.status, &answer.body["errors"][0]["pointer"]),
+                (response.status, &response.body["errors"][0]["pointer"]),
                 (422, &json!(pointer)),
                 "{body}"
             );
@@ -269,14 +269,14 @@ fn to_select_what_is_taken_back_at_this_moment_lets_nothing_go() {
             format!("/me/workouts/{}", workouts[1]),
             json!({"selected": true}),
         );
-        let (answer, ()) = futures::join!(ada.patch(&path, &body), async {
+        let (response, ()) = futures::join!(ada.patch(&path, &body), async {
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
             other
                 .batch_execute("COMMIT")
                 .await
                 .expect("it is taken back");
         });
-        assert_eq!(answer.problem(), "not-found");
+        assert_eq!(response.problem(), "not-found");
         assert_eq!(
             app.ask::<Uuid>("SELECT workout_id FROM workout_athlete WHERE selected")
                 .await,

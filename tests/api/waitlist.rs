@@ -43,11 +43,11 @@ fn who_signs_up_takes_their_place_on_the_waitlist_along() {
         );
 
         let ada = app.person("Ada@example.org");
-        let answer = ada.links(None).await.expect(200);
-        assert!(answer["waitlisted_since"].is_string(), "{answer}");
+        let response = ada.links(None).await.expect(200);
+        assert!(response["waitlisted_since"].is_string(), "{response}");
         assert_eq!(
             ada.links(None).await.expect(200),
-            answer,
+            response,
             "a repeat gives the same"
         );
         assert_eq!(

@@ -112,11 +112,14 @@ fn where_one_athlete_is_not_the_gyms_nothing_is_assigned_and_each_is_named() {
         let workout = owner.writes_workout("Leg day").await;
 
         let body = json!({"business_id": gym, "athlete_ids": [of_the_second, ours, nobody]});
-        let answer = owner
+        let response = owner
             .post(&format!("/workouts/{workout}/assignments"), &body)
             .await;
-        assert_eq!((answer.status, answer.problem()), (422, "invalid-input"));
-        assert_eq!(answer.pointers(), ["#/athlete_ids/0", "#/athlete_ids/2"]);
+        assert_eq!(
+            (response.status, response.problem()),
+            (422, "invalid-input")
+        );
+        assert_eq!(response.pointers(), ["#/athlete_ids/0", "#/athlete_ids/2"]);
         assert_eq!(
             app.ask::<i64>("SELECT count(*) FROM workout_athlete").await,
             0
@@ -154,13 +157,13 @@ fn five_hundred_are_one_request_and_one_more_is_too_many() {
             422
         );
         ids.pop();
-        let answer = owner
+        let response = owner
             .post(
                 &assignments,
                 &json!({"business_id": gym, "athlete_ids": ids}),
             )
             .await
             .expect(200);
-        assert_eq!(answer["assigned"].as_array().map(Vec::len), Some(500));
+        assert_eq!(response["assigned"].as_array().map(Vec::len), Some(500));
     });
 }

@@ -153,8 +153,8 @@ struct SesOnTheWay {
 /// Passes the call on or doesn't, says that the moment has come, and never answers.
 async fn ses_on_the_way(State(ses): State<SesOnTheWay>, request: Request) -> Response {
     if ses.moment == Moment::BeforeRecording {
-        let answer = pass_on(&ses.aws, request).await;
-        assert!(answer.status().is_success(), "SES takes the mail");
+        let response = pass_on(&ses.aws, request).await;
+        assert!(response.status().is_success(), "SES takes the mail");
     }
     ses.reached.notify_one();
     std::future::pending().await

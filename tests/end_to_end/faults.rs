@@ -368,9 +368,9 @@ fn cold_functions_say_503_until_secrets_manager_is_back() {
             let visitor = rig.system.visitor("somebody@cold.example");
             let asked = Instant::now();
             let routes = ["/businesses", "/me", "/workouts"];
-            for answer in join_all(routes.map(async |path| visitor.get(path).await)).await {
-                assert_eq!(answer.status, 503, "{:#}", answer.body);
-                assert!(answer.retry_after.is_some());
+            for response in join_all(routes.map(async |path| visitor.get(path).await)).await {
+                assert_eq!(response.status, 503, "{:#}", response.body);
+                assert!(response.retry_after.is_some());
             }
             // The first request also waits for the environment to start, which itself looks for the database.
             assert!(asked.elapsed() < 4 * BUDGET, "{:?}", asked.elapsed());

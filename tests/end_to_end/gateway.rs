@@ -92,15 +92,15 @@ fn without_a_valid_token_nothing_but_the_waitlist_is_reached() {
             let stranger = system.stranger(token.as_deref());
             for (method, path, needs_token) in requests().await {
                 let body = json!({"email": "stranger@gateway.example"});
-                let answer = stranger.send(method.clone(), &path, Some(body)).await;
+                let response = stranger.send(method.clone(), &path, Some(body)).await;
                 if needs_token {
                     assert_eq!(
-                        (answer.status, &answer.body),
+                        (response.status, &response.body),
                         (401, &json!({"message": "Unauthorized"})),
                         "{method} {path} with a token {what}"
                     );
                 } else {
-                    assert_eq!((path.as_str(), answer.status), ("/waitlist", 202));
+                    assert_eq!((path.as_str(), response.status), ("/waitlist", 202));
                 }
             }
         }
@@ -118,11 +118,11 @@ fn what_is_no_route_is_not_found() {
             (Method::GET, "/businesses/"),
             (Method::GET, "/migrate"),
         ] {
-            let answer = somebody.send(method.clone(), path, None).await;
+            let response = somebody.send(method.clone(), path, None).await;
             assert!(
-                matches!(answer.status, 404 | 200),
+                matches!(response.status, 404 | 200),
                 "{method} {path}: {}",
-                answer.status
+                response.status
             );
         }
     });
@@ -132,26 +132,26 @@ fn what_is_no_route_is_not_found() {
 fn problems_come_through_the_gateway_as_they_are() {
     with_system(async |system| {
         let somebody = system.visitor("somebody@gateway.example");
-        let answer = somebody
+        let response = somebody
             .post("/businesses", json!({"name": "", "colour": "red"}))
             .await;
         assert_eq!(
             (
-                answer.status,
-                answer.body["errors"].as_array().map(Vec::len)
+                response.status,
+                response.body["errors"].as_array().map(Vec::len)
             ),
             (422, Some(2))
         );
-        let answer = somebody
+        let response = somebody
             .post("/businesses", json!({"name": "x".repeat(300_000)}))
             .await;
         assert_eq!(
-            (answer.status, &answer.body["type"]),
+            (response.status, &response.body["type"]),
             (413, &json!("urn:gymbrah:problem:body-too-large"))
         );
-        let answer = somebody.get("/businesses/7/athletes").await;
+        let response = somebody.get("/businesses/7/athletes").await;
         assert_eq!(
-            (answer.status, &answer.body["type"]),
+            (response.status, &response.body["type"]),
             (404, &json!("urn:gymbrah:problem:not-found"))
         );
     });

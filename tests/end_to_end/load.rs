@@ -168,15 +168,21 @@ impl Client {
     ) -> Value {
         loop {
             let asked = Instant::now();
-            let answer = visitor.send(method.clone(), path, body.clone()).await;
+            let response = visitor.send(method.clone(), path, body.clone()).await;
             let took = asked.elapsed();
-            assert!(took < LONGEST, "{method} {path} took {took:?}: {answer:?}");
-            *self.told.statuses.entry(answer.status).or_default() += 1;
+            assert!(
+                took < LONGEST,
+                "{method} {path} took {took:?}: {response:?}"
+            );
+            *self.told.statuses.entry(response.status).or_default() += 1;
             self.told.slowest = self.told.slowest.max(took);
-            match answer.status {
-                503 => assert!(answer.retry_after.is_some(), "{method} {path}: {answer:?}"),
-                200..300 => return answer.body,
-                _ => panic!("{method} {path}: {answer:?}"),
+            match response.status {
+                503 => assert!(
+                    response.retry_after.is_some(),
+                    "{method} {path}: {response:?}"
+                ),
+                200..300 => return response.body,
+                _ => panic!("{method} {path}: {response:?}"),
             }
             sleep(IMPATIENCE).await;
         }

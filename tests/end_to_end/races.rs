@@ -4,10 +4,10 @@ use serde_json::json;
 
 const AT_ONCE: usize = 50;
 
-fn with_status(answers: &[Response], status: u16) -> usize {
-    answers
+fn with_status(responses: &[Response], status: u16) -> usize {
+    responses
         .iter()
-        .filter(|answer| answer.status == status)
+        .filter(|response| response.status == status)
         .count()
 }
 

@@ -35,18 +35,18 @@ fn every_sample_event_gets_the_answer_it_promises() {
                 .run(system.stack.database(), &empty_and_seed)
                 .await
                 .expect("the rows can be loaded");
-            let mut answer = invoke(system, &events, sample).await;
-            answer = if answer["statusCode"].is_null() {
-                json!({"returns": answer})
+            let mut response = invoke(system, &events, sample).await;
+            response = if response["statusCode"].is_null() {
+                json!({"returns": response})
             } else {
-                let text = answer["body"].as_str().unwrap_or("null");
-                answer["body"] = serde_json::from_str(text).expect("every body is JSON");
-                check(system, &events, sample, &answer);
-                json!({"status": answer["statusCode"], "body": answer["body"]})
+                let text = response["body"].as_str().unwrap_or("null");
+                response["body"] = serde_json::from_str(text).expect("every body is JSON");
+                check(system, &events, sample, &response);
+                json!({"status": response["statusCode"], "body": response["body"]})
             };
             assert!(
-                is_as_expected(&answer, expected),
-                "{sample}: {answer:#}\nis not {expected:#}"
+                is_as_expected(&response, expected),
+                "{sample}: {response:#}\nis not {expected:#}"
             );
         }
     });
@@ -74,22 +74,22 @@ async fn invoke(system: &System, events: &Path, sample: &str) -> Value {
 }
 
 /// Holds the answer to the contract, where the sample is a request.
-fn check(system: &System, events: &Path, sample: &str, answer: &Value) {
+fn check(system: &System, events: &Path, sample: &str, response: &Value) {
     let event: Value = serde_json::from_str(&read(events, sample)).expect("JSON");
     if let Some((method, path)) = event["routeKey"]
         .as_str()
         .and_then(|key| key.split_once(' '))
     {
-        let status = answer["statusCode"]
+        let status = response["statusCode"]
             .as_u64()
             .and_then(|status| status.try_into().ok())
             .expect("a status");
-        let content_type = answer["headers"]["content-type"]
+        let content_type = response["headers"]["content-type"]
             .as_str()
             .unwrap_or_default();
         system
             .contract
-            .check(method, path, status, content_type, &answer["body"]);
+            .check(method, path, status, content_type, &response["body"]);
     }
 }
 

@@ -59,7 +59,7 @@ fn whatever_is_asked_the_answer_is_one_that_the_contract_names() {
         ));
         let succeeded: BTreeSet<_> = statuses
             .iter()
-            .filter(|(_, answers)| answers.range(200..300).next().is_some())
+            .filter(|(_, responses)| responses.range(200..300).next().is_some())
             .map(|(route, _)| route.clone())
             .collect();
         let routes: BTreeSet<_> = system

@@ -21,7 +21,7 @@ pub async fn serve(router: Router) -> u16 {
 pub async fn pass_on(aws: &str, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("the whole request");
-    let answer = reqwest::Client::new()
+    let taken = reqwest::Client::new()
         .request(parts.method, format!("{aws}{}", parts.uri))
         .headers(parts.headers)
         .body(body)
@@ -29,8 +29,8 @@ pub async fn pass_on(aws: &str, request: Request) -> Response {
         .await
         .expect("AWS answers");
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = answer.headers().clone();
-    *response.body_mut() = Body::from(answer.bytes().await.expect("the whole answer"));
+    *response.status_mut() = taken.status();
+    *response.headers_mut() = taken.headers().clone();
+    *response.body_mut() = Body::from(taken.bytes().await.expect("the whole answer"));
     response
 }

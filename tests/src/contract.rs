@@ -97,26 +97,26 @@ impl Contract {
             schema.is_object(),
             "the contract has no {content_type} for {status} of {method} {path}; the answer was {body}"
         );
-        let answer = format!("{status} {content_type} of {method} {path}");
-        let validator = self.validator(answer, schema);
-        let faults: Vec<String> = validator
+        let response = format!("{status} {content_type} of {method} {path}");
+        let validator = self.validator(response, schema);
+        let errors: Vec<String> = validator
             .iter_errors(body)
             .map(|fault| format!("{}: {fault}", fault.instance_path()))
             .collect();
         assert!(
-            faults.is_empty(),
-            "{status} of {method} {path} is not what the contract says: {faults:#?}\n{body:#}"
+            errors.is_empty(),
+            "{status} of {method} {path} is not what the contract says: {errors:#?}\n{body:#}"
         );
     }
 
-    fn validator(&self, answer: String, schema: &Value) -> Arc<Validator> {
+    fn validator(&self, response: String, schema: &Value) -> Arc<Validator> {
         let compiled = || {
             let schema = json!({"components": self.document["components"], "allOf": [schema]});
             let validator = jsonschema::validator_for(&schema);
             Arc::new(validator.expect("the contract's schemas are JSON Schema"))
         };
         let mut validators = self.validators.lock().expect("no schema has failed");
-        Arc::clone(validators.entry(answer).or_insert_with(compiled))
+        Arc::clone(validators.entry(response).or_insert_with(compiled))
     }
 
     fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {

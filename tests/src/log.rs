@@ -81,11 +81,11 @@ impl Log {
     }
 
     /// Fails if the log says anything of what the event said, other than ids, or of the people in the answer.
-    pub fn keeps_to_itself(&self, event: &Value, answer: &Value) {
+    pub fn keeps_to_itself(&self, event: &Value, response: &Value) {
         let mut said = BTreeSet::new();
         gather(&event["requestContext"]["authorizer"], &mut said);
         gather(&event["queryStringParameters"], &mut said);
-        gather_personal(answer, &mut said);
+        gather_personal(response, &mut said);
         if let Some(body) = event["body"].as_str() {
             said.insert(body.to_owned());
             match serde_json::from_str(body) {
@@ -128,7 +128,7 @@ fn gather(value: &Value, texts: &mut BTreeSet<String>) {
 }
 
 /// The texts of an answer that are about somebody.
-fn gather_personal(answer: &Value, texts: &mut BTreeSet<String>) {
+fn gather_personal(response: &Value, texts: &mut BTreeSet<String>) {
     const PERSONAL: [&str; 6] = [
         "athlete_code",
         "avatar_url",
@@ -137,7 +137,7 @@ fn gather_personal(answer: &Value, texts: &mut BTreeSet<String>) {
         "name",
         "phone",
     ];
-    match answer {
+    match response {
         Value::Array(items) => items.iter().for_each(|item| gather_personal(item, texts)),
         Value::Object(members) => members.iter().for_each(|(name, member)| {
             if PERSONAL.contains(&name.as_str()) {

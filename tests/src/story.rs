@@ -310,29 +310,29 @@ impl TestApp {
             .find(|route| route.method == method && route.path == path);
         let route = route.unwrap_or_else(|| panic!("the template has no {route_key}"));
 
-        let answer = self.invoke(&route.function, event).await;
+        let response = self.invoke(&route.function, event).await;
         self.contract.check(
             method,
             path,
-            answer.status,
-            answer.header("content-type"),
-            &answer.body,
+            response.status,
+            response.header("content-type"),
+            &response.body,
         );
-        answer
+        response
     }
 
     /// Hands a function an event, as Lambda does, and holds what it logs to saying nothing of what was said.
     pub async fn invoke(&self, function: &str, event: &Value) -> Response {
         let payload = RawValue::from_string(event.to_string()).expect("JSON");
-        let (answer, log) = overhear(invoke(&self.app, &self.registrar, function, payload)).await;
-        let answer = Response {
-            status: answer.status(),
-            headers: answer.headers().clone(),
-            body: answer.json(),
+        let (response, log) = overhear(invoke(&self.app, &self.registrar, function, payload)).await;
+        let response = Response {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.json(),
         };
-        assert_eq!(log.request()["status"], answer.status);
-        log.keeps_to_itself(event, &answer.body);
-        answer
+        assert_eq!(log.request()["status"], response.status);
+        log.keeps_to_itself(event, &response.body);
+        response
     }
 
     /// What a statement says of this test's database: the first column of its first row.

@@ -100,7 +100,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
 }
 
 fn name_strangers(athlete_ids: &[Uuid], strangers: &[Uuid]) -> Problem {
-    let faults = athlete_ids
+    let errors = athlete_ids
         .iter()
         .enumerate()
         .filter(|(_, id)| strangers.contains(id))
@@ -110,5 +110,5 @@ fn name_strangers(athlete_ids: &[Uuid], strangers: &[Uuid]) -> Problem {
                 format!("{id} is no athlete of this gym"),
             )
         });
-    Problem::invalid_input(faults.collect())
+    Problem::invalid_input(errors.collect())
 }

@@ -28,9 +28,9 @@ struct Import {
 
 impl Import {
     /// Takes an athlete out of the members. Whose contact has been there before is not another athlete, but a fault.
-    fn read(&mut self, members: &mut Fields) {
-        let has_no_email = members.is_absent("email");
-        let athlete = Registration::read(members);
+    fn read(&mut self, fields: &mut Fields) {
+        let has_no_email = fields.is_absent("email");
+        let athlete = Registration::read(fields);
         // As in the database, a phone tells athletes apart only where there is no email.
         let contact = match (&athlete.email, &athlete.phone) {
             (Some(email), _) => Some(("email", email.as_str())),
@@ -39,8 +39,8 @@ impl Import {
         };
         if let Some((name, contact)) = contact {
             match self.seen.entry(contact.to_owned()) {
-                Entry::Occupied(first) => members.note(name, format!("is in {} too", first.get())),
-                Entry::Vacant(new) => drop(new.insert(members.place())),
+                Entry::Occupied(first) => fields.note(name, format!("is in {} too", first.get())),
+                Entry::Vacant(new) => drop(new.insert(fields.place())),
             }
         }
         self.athletes.push(athlete);
@@ -59,9 +59,9 @@ fn athletes(request: &Request) -> Result<Vec<Registration>, Problem> {
         }
         "text/csv" => {
             let text = String::from_utf8_lossy(&bytes(request)?).into_owned();
-            let faults = spreadsheet::read(&text, |athlete| import.read(athlete));
-            if !faults.is_empty() {
-                return Err(Problem::invalid_input(faults));
+            let errors = spreadsheet::read(&text, |athlete| import.read(athlete));
+            if !errors.is_empty() {
+                return Err(Problem::invalid_input(errors));
             }
         }
         _ => {

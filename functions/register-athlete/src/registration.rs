@@ -13,15 +13,15 @@ pub(crate) struct Registration {
 
 impl Registration {
     /// Takes it out of the members, which hold what is wrong with it.
-    pub(crate) fn read(members: &mut Fields) -> Self {
-        if members.is_absent("email") && members.is_absent("phone") {
-            members.note("email", "is required, or a phone");
+    pub(crate) fn read(fields: &mut Fields) -> Self {
+        if fields.is_absent("email") && fields.is_absent("phone") {
+            fields.note("email", "is required, or a phone");
         }
         Self {
-            email: members.optional("email"),
-            phone: members.optional("phone"),
-            full_name: members.optional("full_name"),
-            locale: members.optional("locale").unwrap_or_default(),
+            email: fields.optional("email"),
+            phone: fields.optional("phone"),
+            full_name: fields.optional("full_name"),
+            locale: fields.optional("locale").unwrap_or_default(),
         }
     }
 }

@@ -104,7 +104,7 @@ impl MailSender {
                     .expect("data is given"),
             )
             .build();
-        let answer = self
+        let response = self
             .client
             .send_email()
             .from_email_address(self.config.from.address.as_str())
@@ -118,7 +118,7 @@ impl MailSender {
                 tracing::warn!(cause, request_id, "SES did not take the invitation");
                 what_follows(&error)
             })?;
-        Ok(answer.message_id.unwrap_or_default())
+        Ok(response.message_id.unwrap_or_default())
     }
 }
 

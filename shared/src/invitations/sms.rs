@@ -45,7 +45,7 @@ impl SmsSender {
             .string_value("Transactional")
             .build()
             .expect("the type is given");
-        let answer = self
+        let response = self
             .client
             .publish()
             .phone_number(&invitation.to)
@@ -58,7 +58,7 @@ impl SmsSender {
                 tracing::warn!(cause, request_id, "SNS did not take the invitation");
                 what_follows(&error)
             })?;
-        Ok(answer.message_id.unwrap_or_default())
+        Ok(response.message_id.unwrap_or_default())
     }
 }
 

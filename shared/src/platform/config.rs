@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 /// The variables a function is configured by, taken one by one; what is wrong is gathered.
 pub struct Variables<Read> {
     read: Read,
-    faults: Vec<String>,
+    errors: Vec<String>,
 }
 
 /// The variables of this process.
@@ -41,7 +41,7 @@ impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
     pub fn new(read: Read) -> Self {
         Self {
             read,
-            faults: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
@@ -49,7 +49,7 @@ impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
     pub fn required<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.optional(name);
         if value.is_none() && self.text(name).is_none() {
-            self.faults.push(format!("{name} is not set"));
+            self.errors.push(format!("{name} is not set"));
         }
         value
     }
@@ -58,15 +58,15 @@ impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
     pub fn optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
         self.text(name)?
             .parse()
-            .map_err(|error| self.faults.push(format!("{name}: {error}")))
+            .map_err(|error| self.errors.push(format!("{name}: {error}")))
             .ok()
     }
 
     /// The configuration, if nothing was wrong; it is `Some` unless a fault was noted.
     pub fn finish<T>(self, configuration: Option<T>) -> Result<T, ConfigError> {
         match configuration {
-            Some(configuration) if self.faults.is_empty() => Ok(configuration),
-            _ => Err(ConfigError(self.faults)),
+            Some(configuration) if self.errors.is_empty() => Ok(configuration),
+            _ => Err(ConfigError(self.errors)),
         }
     }
 
@@ -114,11 +114,11 @@ mod tests {
             variables.required::<String>("ABSENT"),
         );
         assert_eq!((days, read), (None, (Some("Ada".to_owned()), None, None)));
-        let Err(ConfigError(faults)) = variables.finish(Some(())) else {
+        let Err(ConfigError(errors)) = variables.finish(Some(())) else {
             panic!("faults were passed over")
         };
         assert_eq!(
-            faults,
+            errors,
             ["DAYS: invalid digit found in string", "ABSENT is not set"]
         );
     }

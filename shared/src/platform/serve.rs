@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_handler_says_is_the_answer() {
+    async fn handler_result_is_the_response() {
         let response = respond(event(EVENT), async |_| Ok(Response::ok(&"yes"))).await;
         assert_eq!((response.status(), response.json()), (200, "yes".into()));
     }

@@ -20,24 +20,24 @@ pub(super) fn read(text: &str, mut read: impl FnMut(&mut Fields)) -> Vec<FieldEr
     let Some(((header_row, header), rows)) = rows.split_first() else {
         return vec![FieldError::in_row(1, None, "must name the columns")];
     };
-    let (columns, mut faults) = columns(*header_row, header);
+    let (columns, mut errors) = columns(*header_row, header);
     if !columns.contains(&Some("email")) && !columns.contains(&Some("phone")) {
         let detail = "must name a column email, or phone; the others are full_name and locale";
-        faults.push(FieldError::in_row(*header_row, None, detail));
-        return faults;
+        errors.push(FieldError::in_row(*header_row, None, detail));
+        return errors;
     }
     if rows.is_empty() {
         let detail = "has no athletes below it";
-        faults.push(FieldError::in_row(*header_row, None, detail));
+        errors.push(FieldError::in_row(*header_row, None, detail));
     }
     for (row, cells) in rows.iter().take(MAX_ATHLETES) {
-        faults.extend(read_row(*row, &columns, cells, &mut read));
+        errors.extend(read_row(*row, &columns, cells, &mut read));
     }
     if let Some((row, _)) = rows.get(MAX_ATHLETES) {
         let detail = format!("is one too many: an import has at most {MAX_ATHLETES} athletes");
-        faults.push(FieldError::in_row(*row, None, detail));
+        errors.push(FieldError::in_row(*row, None, detail));
     }
-    faults
+    errors
 }
 
 /// The rows that are not blank, the header first, each with its number; of those that are too many only the first.
@@ -81,11 +81,11 @@ fn delimiter(text: &str) -> u8 {
 /// Which of ours each column is, and what is wrong with the others.
 fn columns(row: usize, header: &StringRecord) -> (Vec<Option<&'static str>>, Vec<FieldError>) {
     let mut columns = Vec::new();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for name in header.iter().map(str::trim) {
         let mut ours = COLUMNS.into_iter();
         let column = ours.find(|column| name.eq_ignore_ascii_case(column));
-        let mut fault = |detail| faults.push(FieldError::in_row(row, Some(name), detail));
+        let mut fault = |detail| errors.push(FieldError::in_row(row, Some(name), detail));
         if name.contains(LOST) {
             fault(NOT_UTF_8);
         } else if column.is_none() {
@@ -95,8 +95,8 @@ fn columns(row: usize, header: &StringRecord) -> (Vec<Option<&'static str>>, Vec
         }
         columns.push(column);
     }
-    faults.truncate(MAX_FAULTY_COLUMNS);
-    (columns, faults)
+    errors.truncate(MAX_FAULTY_COLUMNS);
+    (columns, errors)
 }
 
 /// Hands the row's athlete to `read`, if the row is whole, and gives what is wrong with it.
@@ -124,9 +124,9 @@ fn read_row(
     if !lost.is_empty() {
         return lost;
     }
-    let mut members = Fields::of_row(row, known);
-    read(&mut members);
-    members.into_faults()
+    let mut fields = Fields::of_row(row, known);
+    read(&mut fields);
+    fields.into_errors()
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
     /// The places and names of the athletes, and the faults.
     fn read_all(text: &str) -> (Vec<(String, String)>, Value) {
         let mut athletes = Vec::new();
-        let faults = read(text, |athlete| {
+        let errors = read(text, |athlete| {
             athlete.optional::<Email>("email");
             let name = athlete.optional::<Name>("full_name");
             athletes.push((
@@ -146,7 +146,7 @@ mod tests {
                 name.map_or_else(String::new, |name| name.as_str().to_owned()),
             ));
         });
-        (athletes, json!(faults))
+        (athletes, json!(errors))
     }
 
     #[test]
@@ -182,13 +182,13 @@ mod tests {
                 "d@example.org",
                 "",
             ];
-            let (athletes, faults) = read_all(&text.join(end));
+            let (athletes, errors) = read_all(&text.join(end));
             let places: Vec<_> = athletes.iter().map(|(place, _)| place.as_str()).collect();
             assert_eq!(places, ["row 5", "row 6", "row 8"], "{end:?}");
             let of_lines =
                 "must not contain line breaks, control characters or characters that reorder text";
             assert_eq!(
-                faults,
+                errors,
                 json!([
                     {"row": 6, "column": "full_name", "detail": of_lines},
                     {"row": 9, "detail": "does not have as many cells as the header: 1 instead of 2"},
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn what_is_no_table_of_athletes_is_told() {
         let no_contact = "must name a column email, or phone; the others are full_name and locale";
-        for (text, faults) in [
+        for (text, errors) in [
             ("", json!([{"row": 1, "detail": "must name the columns"}])),
             (
                 "\u{FEFF}\r\n ;;\r\n",
@@ -242,21 +242,21 @@ mod tests {
                 json!([{"row": 2, "column": "full_name", "detail": NOT_UTF_8}]),
             ),
         ] {
-            assert_eq!(read_all(text).1, faults, "{text:?}");
+            assert_eq!(read_all(text).1, errors, "{text:?}");
         }
     }
 
     #[test]
     fn faults_are_bounded_by_the_size_of_an_import() {
-        let (athletes, faults) = read_all(&format!("email\n{}", "a@example.org\n".repeat(100_000)));
+        let (athletes, errors) = read_all(&format!("email\n{}", "a@example.org\n".repeat(100_000)));
         assert_eq!(athletes.len(), MAX_ATHLETES);
         assert_eq!(
-            faults,
+            errors,
             json!([{"row": 502, "detail": "is one too many: an import has at most 500 athletes"}])
         );
-        let (_, faults) = read_all(&format!("email{}\n", ",x".repeat(100_000)));
+        let (_, errors) = read_all(&format!("email{}\n", ",x".repeat(100_000)));
         assert_eq!(
-            faults.as_array().map(Vec::len),
+            errors.as_array().map(Vec::len),
             Some(MAX_FAULTY_COLUMNS + 1)
         );
     }

@@ -77,16 +77,16 @@ impl Login {
         {
             return Ok(config);
         }
-        let answer = self
+        let response = self
             .secrets
             .get_secret_value()
             .secret_id(&self.secret_id)
             .send()
             .await;
-        let answer = answer
+        let response = response
             .map_err(|error| format!("the secret can't be read: {}", DisplayErrorContext(error)))?;
         let config = Arc::new(parse(
-            answer.secret_string().unwrap_or_default(),
+            response.secret_string().unwrap_or_default(),
             &self.address,
         )?);
         *self.known.write().expect(LOCK) = Known {

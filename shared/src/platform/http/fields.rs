@@ -29,7 +29,7 @@ pub fn body(request: &Request) -> Result<Fields, Problem> {
         ));
     }
     match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(members)) => Ok(Fields::new(members, Place::Item(String::new()))),
+        Ok(Value::Object(fields)) => Ok(Fields::new(fields, Place::Item(String::new()))),
         Ok(_) => Err(malformed("Send a JSON object: {…}.")),
         Err(error) => Err(malformed(format!("It is not JSON: {error}."))),
     }
@@ -75,9 +75,9 @@ pub fn media_type(request: &Request) -> String {
 /// of it can be told at once. A member that is null counts as absent.
 #[derive(Debug)]
 pub struct Fields {
-    members: Map<String, Value>,
+    fields: Map<String, Value>,
     place: Place,
-    faults: Vec<FieldError>,
+    errors: Vec<FieldError>,
 }
 
 /// Where the members are, in the words of who sent them.
@@ -99,23 +99,23 @@ impl fmt::Display for Place {
 }
 
 impl Fields {
-    fn new(members: Map<String, Value>, place: Place) -> Self {
+    fn new(fields: Map<String, Value>, place: Place) -> Self {
         Self {
-            members,
+            fields,
             place,
-            faults: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
     /// The cells of a row, each with the name of its column. One that is empty but for white space counts as absent.
     pub fn of_row<'a>(row: usize, cells: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let members = cells
+        let fields = cells
             .into_iter()
             .map(|(column, cell)| (column, cell.trim()))
             .filter(|(_, cell)| !cell.is_empty())
             .map(|(column, cell)| (column.to_owned(), cell.into()))
             .collect();
-        Self::new(members, Place::Row(row))
+        Self::new(fields, Place::Row(row))
     }
 
     /// Takes out a text that may be absent.
@@ -132,7 +132,7 @@ impl Fields {
     /// Takes out a text that must be there.
     pub fn required<T: FromStr<Err = ValidationError>>(&mut self, name: &str) -> Option<T> {
         if self.is_absent(name) {
-            self.members.remove(name);
+            self.fields.remove(name);
             return self.fault(name, "is required");
         }
         self.optional(name)
@@ -198,10 +198,10 @@ impl Fields {
         }
         for (index, value) in values.into_iter().take(*count.end()).enumerate() {
             let pointer = format!("{name}/{index}");
-            if let Value::Object(members) = value {
-                let mut item = Self::new(members, Place::Item(pointer));
+            if let Value::Object(fields) = value {
+                let mut item = Self::new(fields, Place::Item(pointer));
                 read(&mut item);
-                self.faults.append(&mut item.into_faults());
+                self.errors.append(&mut item.into_errors());
             } else {
                 self.note(&pointer, "must be an object");
             }
@@ -210,7 +210,7 @@ impl Fields {
 
     /// Notes that what is at this pointer, given without its leading `#/` and from these members on, is wrong.
     pub fn note(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) {
-        self.faults.push(match &self.place {
+        self.errors.push(match &self.place {
             Place::Item(object) if object.is_empty() => FieldError::at(pointer, detail),
             Place::Item(object) => FieldError::at(format_args!("{object}/{pointer}"), detail),
             Place::Row(row) => FieldError::in_row(*row, Some(pointer), detail),
@@ -231,30 +231,30 @@ impl Fields {
     /// Whether there is no such member, or it is null.
     #[must_use]
     pub fn is_absent(&self, name: &str) -> bool {
-        self.members.get(name).is_none_or(Value::is_null)
+        self.fields.get(name).is_none_or(Value::is_null)
     }
 
     /// The input, if nothing was wrong with the members and none is left over; it is `Some` unless a fault was noted.
     pub fn finish<T>(self, input: Option<T>) -> Result<T, Problem> {
-        let faults = self.into_faults();
+        let errors = self.into_errors();
         match input {
-            Some(input) if faults.is_empty() => Ok(input),
-            _ => Err(Problem::invalid_input(faults)),
+            Some(input) if errors.is_empty() => Ok(input),
+            _ => Err(Problem::invalid_input(errors)),
         }
     }
 
     /// What was wrong with the members; one that is left over is not known, which is wrong too.
     #[must_use]
-    pub fn into_faults(mut self) -> Vec<FieldError> {
-        for name in mem::take(&mut self.members).keys().take(MAX_UNKNOWN) {
+    pub fn into_errors(mut self) -> Vec<FieldError> {
+        for name in mem::take(&mut self.fields).keys().take(MAX_UNKNOWN) {
             let pointer = name.replace('~', "~0").replace('/', "~1"); // RFC 6901, section 3
             self.note(&pointer, "is not a known field");
         }
-        self.faults
+        self.errors
     }
 
     fn take(&mut self, name: &str) -> Option<Value> {
-        self.members.remove(name).filter(|value| !value.is_null())
+        self.fields.remove(name).filter(|value| !value.is_null())
     }
 }
 
@@ -365,20 +365,20 @@ mod tests {
     #[test]
     fn every_fault_is_told_at_once() {
         let text = json!({"email": 7, "name": "", "ids": ["x", Uuid::nil(), 1], "id": "x", "a/b~c": 1, "gone": null, "nothing": null}).to_string();
-        let mut members = body(&request(JSON, Some(&text), false)).unwrap();
+        let mut fields = body(&request(JSON, Some(&text), false)).unwrap();
         let input = (
-            members.optional::<Email>("email"),
-            members.required::<Name>("name"),
-            members.required_ids("ids", 1..=3),
-            members.required_id("id"),
-            members.required::<Name>("missing"),
-            members.required::<Name>("nothing"),
-            members.optional::<Name>("gone"),
+            fields.optional::<Email>("email"),
+            fields.required::<Name>("name"),
+            fields.required_ids("ids", 1..=3),
+            fields.required_id("id"),
+            fields.required::<Name>("missing"),
+            fields.required::<Name>("nothing"),
+            fields.optional::<Name>("gone"),
         );
         assert_eq!(input, (None, None, None, None, None, None, None));
-        let answer = Response::problem(&members.finish(Some(())).unwrap_err(), "id").json();
+        let response = Response::problem(&fields.finish(Some(())).unwrap_err(), "id").json();
         assert_eq!(
-            answer["errors"],
+            response["errors"],
             json!([
                 {"pointer": "#/email", "detail": "must be a string"},
                 {"pointer": "#/name", "detail": "must not be empty"},
@@ -401,17 +401,17 @@ mod tests {
             json!({}),
         ] {
             let text = json!({"ids": wrong}).to_string();
-            let mut members = body(&request(JSON, Some(&text), false)).unwrap();
-            let ids = members.required_ids("ids", 1..=1);
-            assert!(members.finish(ids).is_err(), "{wrong}");
+            let mut fields = body(&request(JSON, Some(&text), false)).unwrap();
+            let ids = fields.required_ids("ids", 1..=1);
+            assert!(fields.finish(ids).is_err(), "{wrong}");
         }
     }
 
     /// Reads an email and a name, and says where they were.
-    fn read(members: &mut Fields) -> String {
-        members.required::<Email>("email");
-        members.optional::<Name>("name");
-        members.place()
+    fn read(fields: &mut Fields) -> String {
+        fields.required::<Email>("email");
+        fields.optional::<Name>("name");
+        fields.place()
     }
 
     #[test]
@@ -419,14 +419,14 @@ mod tests {
         let text =
             json!({"people": [{"email": "ada@example.org"}, 7, {"name": "", "a/b": 1}, null, {}]})
                 .to_string();
-        let mut members = body(&request(JSON, Some(&text), false)).unwrap();
+        let mut fields = body(&request(JSON, Some(&text), false)).unwrap();
         let mut places = Vec::new();
-        members.required_objects("people", 1..=4, |person| places.push(read(person)));
+        fields.required_objects("people", 1..=4, |person| places.push(read(person)));
         assert_eq!(places, ["#/people/0", "#/people/2"]);
-        members.required_objects("animals", 0..=4, |_| ());
-        let answer = Response::problem(&members.finish(Some(())).unwrap_err(), "id").json();
+        fields.required_objects("animals", 0..=4, |_| ());
+        let response = Response::problem(&fields.finish(Some(())).unwrap_err(), "id").json();
         assert_eq!(
-            answer["errors"],
+            response["errors"],
             json!([
                 {"pointer": "#/people", "detail": "must be a list of 1 to 4 objects"},
                 {"pointer": "#/people/1", "detail": "must be an object"},
@@ -444,12 +444,12 @@ mod tests {
         let mut row = Fields::of_row(7, [("email", " ada@example.org "), ("name", "\t ")]);
         assert!(row.is_absent("name"));
         assert_eq!(read(&mut row), "row 7");
-        assert_eq!(row.into_faults(), []);
+        assert_eq!(row.into_errors(), []);
 
         let mut row = Fields::of_row(8, [("email", ""), ("name", "a\nb"), ("age", "7")]);
         read(&mut row);
         assert_eq!(
-            json!(row.into_faults()),
+            json!(row.into_errors()),
             json!([
                 {"row": 8, "column": "email", "detail": "is required"},
                 {"row": 8, "column": "name", "detail": "must not contain line breaks, control characters or characters that reorder text"},

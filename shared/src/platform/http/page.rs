@@ -94,14 +94,14 @@ impl Page {
 pub fn page(request: &Request) -> Result<Page, Problem> {
     let query = &request.query_string_parameters;
     let path = request.raw_path.as_deref().unwrap_or_default();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
 
     let limit = query.first("limit").map_or(Some(DEFAULT_LIMIT), |text| {
         let number = text.parse().ok().filter(|_| !text.starts_with('+'));
         number.filter(|n| (1..=MAX_LIMIT).contains(n))
     });
     if limit.is_none() {
-        faults.push(FieldError::of_parameter(
+        errors.push(FieldError::of_parameter(
             "limit",
             "must be a number from 1 to 200",
         ));
@@ -110,7 +110,7 @@ pub fn page(request: &Request) -> Result<Page, Problem> {
         Position::from_cursor(text, path)
     });
     if after.is_none() {
-        faults.push(FieldError::of_parameter(
+        errors.push(FieldError::of_parameter(
             "cursor",
             "must be the next_cursor of an earlier answer, unchanged",
         ));
@@ -122,7 +122,7 @@ pub fn page(request: &Request) -> Result<Page, Problem> {
             after,
             rows: limit + 1,
         })
-        .ok_or_else(|| Problem::invalid_input(faults))
+        .ok_or_else(|| Problem::invalid_input(errors))
 }
 
 /// One page of a list.

@@ -132,17 +132,17 @@ mod tests {
 
     #[test]
     fn an_answer_is_a_problem_document() {
-        let faults = vec![
+        let errors = vec![
             FieldError::at("email", "must not be empty"),
             FieldError::of_parameter("limit", "must be a number"),
             FieldError::in_row(3, Some("phone"), "must be a number"),
             FieldError::in_row(4, None, "has no cells"),
         ];
-        let answer = Response::problem(&Problem::invalid_input(faults), "id-1");
-        assert_eq!(answer.status(), 422);
-        assert_eq!(answer.content_type(), "application/problem+json");
+        let response = Response::problem(&Problem::invalid_input(errors), "id-1");
+        assert_eq!(response.status(), 422);
+        assert_eq!(response.content_type(), "application/problem+json");
         assert_eq!(
-            answer.json(),
+            response.json(),
             json!({
                 "type": "urn:gymbrah:problem:invalid-input",
                 "title": "The input has faults",
@@ -164,8 +164,8 @@ mod tests {
         let cause = std::io::Error::other("the password is wrong");
         let problem = Problem::unavailable(cause);
         assert_eq!(problem.cause().as_deref(), Some("the password is wrong"));
-        let answer = Response::problem(&problem, "id-1");
-        assert!(!answer.json().to_string().contains("password"));
-        assert_eq!(answer.headers().get("retry-after").unwrap(), "1");
+        let response = Response::problem(&problem, "id-1");
+        assert!(!response.json().to_string().contains("password"));
+        assert_eq!(response.headers().get("retry-after").unwrap(), "1");
     }
 }
