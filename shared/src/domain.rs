@@ -2,13 +2,17 @@
 //! field and one fallible way in, `FromStr`, whose error is the sentence the client reads.
 
 mod athlete_code;
+mod closed_set;
 mod email;
+mod invitation;
+pub mod limits;
 mod locale;
 mod name;
 mod phone;
 
 pub use athlete_code::AthleteCode;
 pub use email::Email;
+pub use invitation::{AttemptOutcome, Channel, InvitationStatus, LinkedVia};
 pub use locale::Locale;
 pub use name::Name;
 pub use phone::Phone;

@@ -20,13 +20,12 @@ impl Assigning {
     fn read(mut body: Fields) -> Result<Self, Problem> {
         let business_id = body.required_id("business_id");
         let athlete_ids = body.required_ids("athlete_ids", 1..=MAX_ATHLETES);
-        let assigning = business_id
-            .zip(athlete_ids)
-            .map(|(business_id, athlete_ids)| Self {
+        body.finish(business_id.and_then(|business_id| {
+            Ok(Self {
                 business_id,
-                athlete_ids,
-            });
-        body.finish(assigning)
+                athlete_ids: athlete_ids?,
+            })
+        }))
     }
 }
 

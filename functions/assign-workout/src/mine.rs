@@ -3,14 +3,11 @@ use serde::Serialize;
 use shared::platform::{
     App,
     auth::caller,
-    db::{Parameter, Row, Type},
+    db::{Parameter, QueryError, Row, Transaction, Type},
     http::{Fields, List, Position, Request, Response, body, page, path_id},
     problem::Problem,
 };
 use uuid::Uuid;
-
-/// How often the statement is run at most, where other requests select other workouts meanwhile.
-const MAX_ATTEMPTS: usize = 4;
 
 /// What changes: whether the athlete follows the workout now, whether they have done it, or both.
 struct Change {
@@ -23,11 +20,14 @@ impl Change {
         if body.is_absent("selected") && body.is_absent("completed") {
             body.note("selected", "is required, or completed");
         }
-        let change = Self {
-            selected: body.optional_flag("selected"),
-            completed: body.optional_flag("completed"),
-        };
-        body.finish(Some(change))
+        let selected = body.optional_flag("selected");
+        let completed = body.optional_flag("completed");
+        body.finish(selected.and_then(|selected| {
+            Ok(Self {
+                selected,
+                completed: completed?,
+            })
+        }))
     }
 }
 
@@ -43,32 +43,31 @@ const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
     ORDER BY assignment.created_at DESC, assignment.id DESC
     LIMIT $4";
 
-/// The caller's assignments of one workout: one, or several where several of the caller's gyms have assigned it.
+/// Locks the athletes that the caller is and that have the workout, so that two changes of one athlete take their turns.
 ///
-/// $1 caller, $2 workout, $3 selected, $4 completed; null leaves it as it is.
-///
-/// An athlete follows one workout at a time: the others are let go first. All that may change is locked first, in one order, so
-/// that two selections of one moment take their turns. Where a workout was assigned and selected meanwhile,
-/// `workout_athlete_selected_key` is broken, and the statement run again. To complete what is completed keeps its time.
+/// $1 caller, $2 workout. No row: the workout is not assigned to the caller.
+const LOCK_ATHLETES: &str = "-- lock_athletes
+    SELECT athlete.id
+    FROM athlete JOIN workout_athlete AS assignment ON assignment.athlete_id = athlete.id
+    WHERE athlete.user_id = $1 AND assignment.workout_id = $2
+    ORDER BY athlete.id
+    FOR NO KEY UPDATE OF athlete";
+
+/// An athlete follows one workout at a time: the others are let go. $1 athletes, $2 the workout that is kept.
+const LET_OTHERS_GO: &str = "-- let_others_go
+    UPDATE workout_athlete SET selected = false
+    WHERE athlete_id = ANY ($1) AND selected AND workout_id <> $2";
+
+/// $1 athletes, $2 workout, $3 selected, $4 completed; null leaves it as it is. To complete what is completed keeps its time.
 const CHANGE_MY_WORKOUT: &str = "-- change_my_workout
-    WITH mine AS MATERIALIZED (
-        SELECT assignment.id, assignment.athlete_id, assignment.selected, assignment.workout_id = $2 AS is_named
-        FROM athlete JOIN workout_athlete AS assignment ON assignment.athlete_id = athlete.id
-        WHERE athlete.user_id = $1 AND (assignment.workout_id = $2 OR $3)
-        ORDER BY assignment.id
-        FOR UPDATE OF assignment
-    ), let_go AS (
-        UPDATE workout_athlete SET selected = false
-        FROM mine AS other JOIN mine AS named ON named.athlete_id = other.athlete_id AND named.is_named
-        WHERE workout_athlete.id = other.id AND other.selected AND NOT other.is_named
-        RETURNING workout_athlete.id
-    ), changed AS (
+    WITH changed AS (
         UPDATE workout_athlete
-        SET selected     = coalesce($3, workout_athlete.selected),
-            completed_at = CASE WHEN $4 THEN coalesce(completed_at, now()) WHEN NOT $4 THEN NULL ELSE completed_at END
-        FROM mine, (SELECT count(*) FROM let_go) AS once_the_others_are_let_go
-        WHERE workout_athlete.id = mine.id AND mine.is_named
-        RETURNING workout_athlete.*
+        SET selected     = coalesce($3, selected),
+            completed_at = CASE WHEN $4 THEN coalesce(completed_at, now())
+                                WHEN NOT $4 THEN NULL
+                                ELSE completed_at END
+        WHERE athlete_id = ANY ($1) AND workout_id = $2
+        RETURNING id, workout_id, athlete_id, business_id, selected, created_at, completed_at
     )
     SELECT changed.id, changed.workout_id, workout.name, changed.athlete_id, business.id AS business_id,
            business.name AS business_name, changed.selected, changed.created_at, changed.completed_at
@@ -156,33 +155,44 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
 pub(crate) async fn change(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let workout_id = path_id(request, "workout_id", "workout")?;
-    let Change {
-        selected,
-        completed,
-    } = Change::read(body(request)?)?;
+    let change = Change::read(body(request)?)?;
 
-    let parameters: [Parameter<'_>; 4] = [
-        (&caller.user_id, Type::UUID),
-        (&workout_id, Type::UUID),
-        (&selected, Type::BOOL),
-        (&completed, Type::BOOL),
-    ];
-    let mut tries = 1;
-    let rows = loop {
-        match app.db.query(CHANGE_MY_WORKOUT, &parameters).await {
-            Err(error)
-                if error.constraint() == Some("workout_athlete_selected_key")
-                    && tries < MAX_ATTEMPTS =>
-            {
-                tries += 1;
-            }
-            outcome => break outcome?,
-        }
-    };
+    let made = |tx| make(tx, caller.user_id, workout_id, &change);
+    let rows = app.db.transaction(made).await?;
     if rows.is_empty() {
         return Err(Problem::not_found("workout"));
     }
     Ok(Response::ok(&Changed {
         items: rows.into_iter().map(MyWorkout::from).collect(),
     }))
+}
+
+/// The caller's assignments of the workout after the change: one, or several where several of the caller's gyms have assigned
+/// it; none where it is not the caller's.
+async fn make(
+    tx: Transaction,
+    caller: Uuid,
+    workout_id: Uuid,
+    Change {
+        selected,
+        completed,
+    }: &Change,
+) -> Result<Vec<Row>, QueryError> {
+    let workout: Parameter<'_> = (&workout_id, Type::UUID);
+    let found = tx
+        .query(LOCK_ATHLETES, &[(&caller, Type::UUID), workout.clone()])
+        .await?;
+    let athlete_ids: Vec<Uuid> = found.iter().map(|row| row.get("id")).collect();
+    let athletes: Parameter<'_> = (&athlete_ids, Type::UUID_ARRAY);
+    if *selected == Some(true) {
+        tx.query(LET_OTHERS_GO, &[athletes.clone(), workout.clone()])
+            .await?;
+    }
+    let change: [Parameter<'_>; 4] = [
+        athletes,
+        workout,
+        (selected, Type::BOOL),
+        (completed, Type::BOOL),
+    ];
+    tx.query(CHANGE_MY_WORKOUT, &change).await
 }

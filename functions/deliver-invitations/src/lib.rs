@@ -8,10 +8,8 @@ pub use app::App;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use shared::{
-    invitations::{
-        Message,
-        delivery::{Leased, Outcome},
-    },
+    domain::{AttemptOutcome, limits::LEASE},
+    invitations::{Message, delivery::Leased},
     platform::{
         db::{Db, QueryError, Row, Type},
         metrics,
@@ -30,7 +28,7 @@ const LONGEST_DELIVERY: Duration = Duration::from_secs(6);
 /// this moment it is claiming itself, and is passed over. A relay that dies leaves them queued, to be claimed when the lease
 /// has run out.
 ///
-/// $1 how many.
+/// $1 how many, $2 seconds of the lease.
 const CLAIM_DUE: &str = r#"-- claim_due
     WITH due AS (
         SELECT id FROM invitation
@@ -39,10 +37,10 @@ const CLAIM_DUE: &str = r#"-- claim_due
         LIMIT $1
         FOR UPDATE SKIP LOCKED
     ), claimed AS (
-        UPDATE invitation SET attempts = attempts + 1, next_attempt_at = now() + interval '1 minute'
+        UPDATE invitation SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $2)
         FROM due
         WHERE invitation.id = due.id
-        RETURNING invitation.*
+        RETURNING invitation.id, invitation.athlete_id, invitation.attempts, invitation.channel, invitation.expires_at
     )
     SELECT claimed.id AS invitation_id, claimed.attempts, claimed.channel, claimed.expires_at,
            CASE claimed.channel WHEN 'sms' THEN athlete.phone ELSE athlete.email END AS recipient,
@@ -63,7 +61,7 @@ fn leased(row: &Row) -> Leased {
         id: row.get("invitation_id"),
         attempt: row.get("attempts"),
         channel: row.get("channel"),
-        invitation: Message {
+        message: Message {
             to: row.get("recipient"),
             business: row.get("business_name"),
             reply_to: row.get("owner_email"),
@@ -109,10 +107,10 @@ pub async fn handle(app: &App, deadline: Instant) -> Result<Report, QueryError> 
             .buffer_unordered(AT_ONCE);
         while let Some(outcome) = outcomes.next().await {
             *match outcome {
-                Some(Outcome::Sent) => &mut report.sent,
-                Some(Outcome::Throttled) => &mut report.throttled,
-                Some(Outcome::Refused) => &mut report.refused,
-                Some(Outcome::Failed) => &mut report.failed,
+                Some(AttemptOutcome::Sent) => &mut report.sent,
+                Some(AttemptOutcome::Throttled) => &mut report.throttled,
+                Some(AttemptOutcome::Refused) => &mut report.refused,
+                Some(AttemptOutcome::Failed) => &mut report.failed,
                 None => &mut report.unrecorded,
             } += 1;
         }
@@ -129,13 +127,19 @@ async fn overdue(db: &Db) -> Result<Duration, QueryError> {
 
 async fn claim(db: &Db, number: u16) -> Result<Vec<Leased>, QueryError> {
     let rows = db
-        .query(CLAIM_DUE, &[(&i64::from(number), Type::INT8)])
+        .query(
+            CLAIM_DUE,
+            &[
+                (&i64::from(number), Type::INT8),
+                (&LEASE.as_secs_f64(), Type::FLOAT8),
+            ],
+        )
         .await?;
     Ok(rows.iter().map(leased).collect())
 }
 
 /// The outcome, if it could be recorded.
-async fn deliver(app: &App, leased: Leased) -> Option<Outcome> {
+async fn deliver(app: &App, leased: Leased) -> Option<AttemptOutcome> {
     match app.sender.deliver(&app.db, &leased).await {
         Ok((outcome, _)) => Some(outcome),
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use refinery::{Runner, error::Kind};
 use serde::Serialize;
-use shared::platform::db::Reason;
+use shared::platform::db::server_message;
 use std::{error::Error, fmt};
 use tokio_postgres::Client;
 
@@ -61,10 +61,10 @@ pub enum MigrationError {
 impl fmt::Display for MigrationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lock(error) => write!(f, "the lock of the migrations: {}", Reason(error)),
+            Self::Lock(error) => write!(f, "the lock of the migrations: {}", server_message(error)),
             Self::Refused(error) => match error.kind() {
                 Kind::Connection(doing, cause) => match cause.downcast_ref() {
-                    Some(cause) => write!(f, "{doing}: {}", Reason(cause)),
+                    Some(cause) => write!(f, "{doing}: {}", server_message(cause)),
                     None => write!(f, "{doing}: {cause}"),
                 },
                 Kind::DivergentVersion(applied, _) => write!(

@@ -6,10 +6,13 @@ mod event;
 use event::{MailEvent, MailOutcome};
 use serde::Serialize;
 use serde_json::Value;
-use shared::platform::{
-    App,
-    db::{QueryError, Row, Type},
-    metrics,
+use shared::{
+    domain::{InvitationStatus, limits::MAX_ATTEMPTS},
+    platform::{
+        App,
+        db::{QueryError, Row, Type},
+        metrics,
+    },
 };
 
 /// A status follows only on those that know less, so that late and repeated events change nothing. What is accepted, revoked
@@ -31,7 +34,7 @@ const RECORD_OUTCOME: &str = "-- record_outcome
 /// SES has tried for hours by itself before it says so. The next mail will have an id of its own; forgetting this one's makes
 /// repeated events find nothing. An invitation that has run out of tries or of time has bounced for good.
 ///
-/// $1 the mail, $2 words while there are tries left, $3 words once there are none.
+/// $1 the mail, $2 words while there are attempts left, $3 words once there are none, $4 attempts at most.
 ///
 /// No row: no invitation went out as this mail. Otherwise `recorded` is the new status, if it is one.
 const SEND_AGAIN: &str = "-- send_again
@@ -39,11 +42,11 @@ const SEND_AGAIN: &str = "-- send_again
         UPDATE invitation
         SET status = 'queued', next_attempt_at = now() + retry_delay(attempts), provider_message_id = NULL, sent_at = NULL,
             last_error = $2
-        WHERE provider_message_id = $1 AND status IN ('sent', 'delivered') AND attempts < 8 AND expires_at > now()
+        WHERE provider_message_id = $1 AND status IN ('sent', 'delivered') AND attempts < $4 AND expires_at > now()
         RETURNING status
     ), bounced AS (
         UPDATE invitation SET status = 'bounced', last_error = $3
-        WHERE provider_message_id = $1 AND status IN ('sent', 'delivered') AND (attempts >= 8 OR expires_at <= now())
+        WHERE provider_message_id = $1 AND status IN ('sent', 'delivered') AND (attempts >= $4 OR expires_at <= now())
         RETURNING status
     )
     SELECT (SELECT status FROM (TABLE queued UNION ALL TABLE bounced) AS changed LIMIT 1) AS recorded
@@ -83,33 +86,68 @@ pub async fn handle(app: &App, event: Value) -> Result<Report, QueryError> {
         Err(reason) => return Ok(Report::Ignored { reason }),
     };
     let row = match fate {
-        MailOutcome::Delivered => record(app, &message_id, "delivered", &["sent"], None).await?,
+        MailOutcome::Delivered => {
+            record(
+                app,
+                &message_id,
+                InvitationStatus::Delivered,
+                &[InvitationStatus::Sent],
+                None,
+            )
+            .await?
+        }
         MailOutcome::Bounced(words) => {
-            let follows_on = ["sent", "delivered"];
-            record(app, &message_id, "bounced", &follows_on, Some(words)).await?
+            let follows_on = [InvitationStatus::Sent, InvitationStatus::Delivered];
+            record(
+                app,
+                &message_id,
+                InvitationStatus::Bounced,
+                &follows_on,
+                Some(words),
+            )
+            .await?
         }
         MailOutcome::BouncedForNow { words, last_words } => {
             let parameters = [
                 (&message_id as _, Type::TEXT),
                 (&words as _, Type::TEXT),
                 (&last_words as _, Type::TEXT),
+                (&MAX_ATTEMPTS as _, Type::INT4),
             ];
             app.db.query_opt(SEND_AGAIN, &parameters).await?
         }
         MailOutcome::Complained(words) => {
-            let follows_on = ["sent", "delivered", "bounced"];
-            record(app, &message_id, "complained", &follows_on, Some(words)).await?
+            let follows_on = [
+                InvitationStatus::Sent,
+                InvitationStatus::Delivered,
+                InvitationStatus::Bounced,
+            ];
+            record(
+                app,
+                &message_id,
+                InvitationStatus::Complained,
+                &follows_on,
+                Some(words),
+            )
+            .await?
         }
         MailOutcome::Failed(words) => {
-            record(app, &message_id, "failed", &["sent"], Some(words)).await?
+            record(
+                app,
+                &message_id,
+                InvitationStatus::Failed,
+                &[InvitationStatus::Sent],
+                Some(words),
+            )
+            .await?
         }
     };
     let Some(row) = row else {
         return Ok(Report::UnknownMessage { message_id });
     };
-    Ok(match row.get::<_, Option<&str>>("recorded") {
+    Ok(match row.get::<_, Option<InvitationStatus>>("recorded") {
         Some(status) => {
-            metrics::invitations(status, 1);
+            metrics::invitations(status.as_str(), 1);
             Report::Recorded { message_id }
         }
         None => Report::Unchanged { message_id },
@@ -119,8 +157,8 @@ pub async fn handle(app: &App, event: Value) -> Result<Report, QueryError> {
 async fn record(
     app: &App,
     message_id: &str,
-    status: &str,
-    follows_on: &[&str],
+    status: InvitationStatus,
+    follows_on: &[InvitationStatus],
     words: Option<&str>,
 ) -> Result<Option<Row>, QueryError> {
     let parameters = [

@@ -1,19 +1,42 @@
+use crate::registration::Registration;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    domain::{AthleteCode, Locale},
-    platform::{db::Row, http::Position},
+    domain::{AthleteCode, Channel, Email, InvitationStatus, Locale, Name, Phone},
+    platform::{
+        db::{QueryError, Row, Transaction, Type},
+        http::Position,
+    },
 };
 use uuid::Uuid;
 
-/// An athlete as the owner of the gym sees them: a row of the view `roster`.
+/// The columns of the view `roster` that make an [`Athlete`].
+macro_rules! roster_columns {
+    () => {
+        "roster.id, roster.business_id, roster.email, roster.phone, roster.full_name, roster.locale,
+         roster.athlete_code, roster.linked_at, roster.created_at, roster.invitation_id,
+         roster.invitation_status, roster.invitation_channel, roster.invitation_sent_at,
+         roster.invitation_expires_at, roster.invitation_last_error"
+    };
+}
+pub(crate) use roster_columns;
+
+/// $1 athlete.
+const READ_ATHLETE: &str = concat!(
+    "-- read_athlete
+    SELECT ",
+    roster_columns!(),
+    " FROM roster WHERE id = $1"
+);
+
+/// An athlete as the owner of the gym sees them.
 #[derive(Serialize)]
 pub(crate) struct Athlete {
     pub(crate) id: Uuid,
     business_id: Uuid,
-    pub(crate) email: Option<String>,
-    pub(crate) phone: Option<String>,
-    pub(crate) full_name: Option<String>,
+    pub(crate) email: Option<Email>,
+    pub(crate) phone: Option<Phone>,
+    pub(crate) full_name: Option<Name>,
     pub(crate) locale: Locale,
     pub(crate) athlete_code: AthleteCode,
     linked: bool,
@@ -27,14 +50,50 @@ pub(crate) struct Athlete {
 pub(crate) struct Invitation {
     #[serde(skip)]
     pub(crate) id: Uuid,
-    pub(crate) status: String,
-    pub(crate) channel: String,
+    pub(crate) status: InvitationStatus,
+    pub(crate) channel: Channel,
     pub(crate) sent_at: Option<Timestamp>,
     pub(crate) expires_at: Timestamp,
     pub(crate) last_error: Option<String>,
 }
 
 impl Athlete {
+    /// The athlete that was registered just now, with an invitation that is queued. The columns of `row` are `id`, `created_at`,
+    /// `invitation_id` and `expires_at`.
+    pub(crate) fn registered(
+        row: &Row,
+        business_id: Uuid,
+        registration: &Registration,
+        athlete_code: AthleteCode,
+    ) -> Self {
+        Self {
+            id: row.get("id"),
+            business_id,
+            email: registration.email.clone(),
+            phone: registration.phone.clone(),
+            full_name: registration.full_name.clone(),
+            locale: registration.locale.clone(),
+            athlete_code,
+            linked: false,
+            linked_at: None,
+            created_at: row.get("created_at"),
+            invitation: Invitation {
+                id: row.get("invitation_id"),
+                status: InvitationStatus::Queued,
+                channel: registration.channel(),
+                sent_at: None,
+                expires_at: row.get("expires_at"),
+                last_error: None,
+            },
+        }
+    }
+
+    /// The athlete with this id, as they are at this point of the transaction.
+    pub(crate) async fn read(tx: &Transaction, id: Uuid) -> Result<Self, QueryError> {
+        let row = tx.query_one(READ_ATHLETE, &[(&id, Type::UUID)]).await?;
+        Ok(Self::from(&row))
+    }
+
     pub(crate) fn position(&self) -> Position {
         Position {
             created_at: self.created_at,

@@ -1,30 +1,46 @@
-use crate::{App, athlete::Athlete};
+use crate::{app::App, athlete::Athlete};
 use shared::{
-    invitations::{
-        Message,
-        delivery::{Leased, Outcome},
-    },
+    domain::{AttemptOutcome, Channel},
+    invitations::{Message, delivery::Leased},
     platform::{db::Row, metrics},
 };
 
-/// Tries to send the invitation that was just queued, and leased to this request, and brings `athlete` up to date with what came
-/// of it. Whatever fails here, the invitation stays queued in the database, from where it is sent later.
-///
-/// `row` is the athlete's, with the columns `business_name` and `owner_email`.
-pub(crate) async fn deliver(app: &App, row: &Row, athlete: &mut Athlete) {
+/// The gym as its invitations show it.
+pub(crate) struct Gym {
+    name: String,
+    reply_to: Option<String>,
+}
+
+impl From<&Row> for Gym {
+    /// From the columns `business_name` and `owner_email`.
+    fn from(row: &Row) -> Self {
+        Self {
+            name: row.get("business_name"),
+            reply_to: row.get("owner_email"),
+        }
+    }
+}
+
+/// Tries to send the invitation that was just queued, and leased to this request, and brings `athlete` up to date with the
+/// outcome. Whatever fails here, the invitation stays queued in the database, from where it is sent later.
+pub(crate) async fn deliver(app: &App, gym: Gym, athlete: &mut Athlete) {
     metrics::invitations("queued", 1);
-    let Some(to) = athlete.email.as_ref().or(athlete.phone.as_ref()) else {
-        return;
+    let to = match athlete.invitation.channel {
+        Channel::Email => athlete.email.as_ref().map(|email| email.as_str()),
+        Channel::Sms => athlete.phone.as_ref().map(|phone| phone.as_str()),
     };
     let leased = Leased {
         id: athlete.invitation.id,
         attempt: 1,
-        channel: athlete.invitation.channel.clone(),
-        invitation: Message {
-            to: to.clone(),
-            business: row.get("business_name"),
-            reply_to: row.get("owner_email"),
-            full_name: athlete.full_name.clone(),
+        channel: athlete.invitation.channel,
+        message: Message {
+            to: to.unwrap_or_default().to_owned(),
+            business: gym.name,
+            reply_to: gym.reply_to,
+            full_name: athlete
+                .full_name
+                .as_ref()
+                .map(|name| name.as_str().to_owned()),
             locale: athlete.locale.clone(),
             athlete_code: athlete.athlete_code.clone(),
             expires_at: athlete.invitation.expires_at,
@@ -37,7 +53,7 @@ pub(crate) async fn deliver(app: &App, row: &Row, athlete: &mut Athlete) {
                 athlete.invitation.sent_at = recorded.get("sent_at");
                 athlete.invitation.last_error = recorded.get("last_error");
             }
-            if outcome != Outcome::Sent {
+            if outcome != AttemptOutcome::Sent {
                 tracing::warn!(invitation_id = %leased.id, ?outcome, "not sent at once");
             }
         }

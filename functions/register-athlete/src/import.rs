@@ -1,9 +1,13 @@
 mod spreadsheet;
 
-use crate::{App, athlete::Athlete, register::MAX_DRAWS, registration::Registration};
+use crate::{
+    app::App,
+    athlete::{Athlete, roster_columns},
+    registration::{MAX_DRAWS, Registration},
+};
 use serde::Serialize;
 use shared::{
-    domain::AthleteCode,
+    domain::{AthleteCode, Email, Phone},
     platform::{
         auth::caller,
         db::{Parameter, Row, Type},
@@ -18,28 +22,31 @@ use uuid::Uuid;
 /// Athletes that one import may have: a large gym's, and few enough for one statement well within its time.
 const MAX_ATHLETES: usize = 500;
 
-/// The athletes of an import, as they are read one after the other.
+/// The athletes of the body, as they are read one after the other.
 #[derive(Default)]
-struct Import {
+struct Reader {
     athletes: Vec<Registration>,
     /// Where each contact was first.
     seen: HashMap<String, String>,
 }
 
-impl Import {
+impl Reader {
     /// Takes an athlete out of the members. Whose contact has been there before is not another athlete, but a fault.
     fn read(&mut self, fields: &mut Fields) {
-        let has_no_email = fields.is_absent("email");
-        let athlete = Registration::read(fields);
+        let Ok(athlete) = Registration::read(fields) else {
+            return;
+        };
         // As in the database, a phone tells athletes apart only where there is no email.
         let contact = match (&athlete.email, &athlete.phone) {
             (Some(email), _) => Some(("email", email.as_str())),
-            (None, Some(phone)) if has_no_email => Some(("phone", phone.as_str())),
-            _ => None,
+            (None, Some(phone)) => Some(("phone", phone.as_str())),
+            (None, None) => None,
         };
         if let Some((name, contact)) = contact {
             match self.seen.entry(contact.to_owned()) {
-                Entry::Occupied(first) => fields.note(name, format!("is in {} too", first.get())),
+                Entry::Occupied(first) => {
+                    fields.note(name, format!("is in {} too", first.get()));
+                }
                 Entry::Vacant(new) => drop(new.insert(fields.place())),
             }
         }
@@ -49,17 +56,17 @@ impl Import {
 
 /// The athletes of the body, which is JSON or what a spreadsheet saves as CSV (RFC 4180).
 fn athletes(request: &Request) -> Result<Vec<Registration>, Problem> {
-    let mut import = Import::default();
+    let mut reader = Reader::default();
     match media_type(request).as_str() {
         "application/json" => {
             let mut body = body(request)?;
-            let each = |athlete: &mut Fields| import.read(athlete);
-            body.required_objects("athletes", 1..=MAX_ATHLETES, each);
-            body.finish(Some(()))?;
+            let each = |athlete: &mut Fields| reader.read(athlete);
+            let athletes = body.required_objects("athletes", 1..=MAX_ATHLETES, each);
+            body.finish(athletes)?;
         }
         "text/csv" => {
             let text = String::from_utf8_lossy(&bytes(request)?).into_owned();
-            let errors = spreadsheet::read(&text, |athlete| import.read(athlete));
+            let errors = spreadsheet::read(&text, |athlete| reader.read(athlete));
             if !errors.is_empty() {
                 return Err(Problem::invalid_input(errors));
             }
@@ -71,7 +78,7 @@ fn athletes(request: &Request) -> Result<Vec<Registration>, Problem> {
             ));
         }
     }
-    Ok(import.athletes)
+    Ok(reader.athletes)
 }
 
 /// Whether `?dry_run=` asks only what would happen.
@@ -86,80 +93,78 @@ fn is_dry_run(request: &Request) -> Result<bool, Problem> {
     }
 }
 
-/// All the athletes and their invitations, in one statement: all of them are stored, or none.
+/// Registers all the athletes with their invitations, or none. The invitations are due at once, and nobody's yet: the relay
+/// sends them.
 ///
-/// $1 owner, $2 business, $3 ids, $4 codes, $5 emails, $6 phones, $7 full names, $8 locales, $9 days the invitations are good
-/// for, $10 whether nothing is to be written.
+/// $1 owner, $2 business, $3 ids, $4 codes, $5 emails, $6 phones, $7 full names, $8 locales, $9 channels, $10 days the
+/// invitations are good for; all lists are in one order.
 ///
-/// No row: the gym is not the caller's. Otherwise a row for each athlete that was given, in that order. One without an athlete:
-/// in a dry run it would be stored; else the code is taken, or somebody registered the contact while this ran; both are settled
-/// by asking again. The invitations are due at once, and nobody's yet: the relay sends them.
+/// No row: the gym is not the caller's. Otherwise one for each athlete that is new, or one without an id where none is. The
+/// contact of each other one, or its code, is taken.
 ///
 /// They are inserted in the order of their contacts, so that two imports that share some wait for each other, and never both.
 const IMPORT_ATHLETES: &str = "-- import_athletes
     WITH gym AS (
         SELECT id FROM business WHERE id = $2 AND user_id = $1
     ), given AS (
-        SELECT * FROM unnest($3, $4, $5, $6, $7, $8) WITH ORDINALITY AS given (id, code, email, phone, full_name, locale, position)
+        SELECT *
+        FROM unnest($3, $4, $5, $6, $7, $8, $9)
+            AS given (id, code, email, phone, full_name, locale, channel)
     ), registered AS (
         INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale)
-        SELECT given.id, gym.id, given.code, given.email, given.phone, given.full_name, given.locale FROM gym, given
-        WHERE NOT $10
-        ORDER BY given.email, given.phone
+        SELECT given.id, gym.id, code, email, phone, full_name, locale
+        FROM gym, given
+        ORDER BY email, phone
         ON CONFLICT DO NOTHING
-        RETURNING *
+        RETURNING id, created_at
     ), invited AS (
         INSERT INTO invitation (athlete_id, channel, attempts, next_attempt_at, expires_at)
-        SELECT id, CASE WHEN email IS NULL THEN 'sms' ELSE 'email' END, 0, now(), now() + make_interval(days => $9)
-        FROM registered
-        RETURNING *
-    ), found AS (
-        SELECT registered.id AS given_id, registered.id, registered.invited_by AS business_id, registered.email, registered.phone,
-               registered.full_name, registered.locale, registered.athlete_code, registered.linked_at, registered.created_at,
-               invited.id AS invitation_id, invited.status AS invitation_status, invited.channel AS invitation_channel,
-               invited.sent_at AS invitation_sent_at, invited.expires_at AS invitation_expires_at,
-               invited.last_error AS invitation_last_error
-        FROM registered JOIN invited ON invited.athlete_id = registered.id
-        UNION ALL
-        SELECT given.id, roster.* FROM given JOIN roster ON roster.email = given.email
-        WHERE roster.business_id = $2
-        UNION ALL
-        SELECT given.id, roster.* FROM given JOIN roster ON roster.phone = given.phone AND roster.email IS NULL
-        WHERE given.email IS NULL AND roster.business_id = $2
+        SELECT registered.id, given.channel, 0, now(), now() + make_interval(days => $10)
+        FROM registered JOIN given ON given.id = registered.id
+        RETURNING id, athlete_id, expires_at
     )
-    SELECT found.* FROM gym CROSS JOIN given LEFT JOIN found ON found.given_id = given.id
-    ORDER BY given.position";
+    SELECT registered.id, registered.created_at, invited.id AS invitation_id, invited.expires_at
+    FROM gym
+    LEFT JOIN registered ON true
+    LEFT JOIN invited ON invited.athlete_id = registered.id";
+
+/// The athletes of the gym that have one of these contacts, each with the one that was given.
+///
+/// $1 owner, $2 business, $3 ids that were given, $4 emails, $5 phones, all in one order.
+///
+/// No row: the gym is not the caller's. Otherwise one for each athlete that was found, or one without an id where none was.
+const FIND_BY_CONTACTS: &str = concat!(
+    "-- find_by_contacts
+    WITH given AS (
+        SELECT * FROM unnest($3, $4, $5) AS given (id, email, phone)
+    ), found AS (
+        SELECT given.id AS given_id, athlete.id
+        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.email = given.email
+        UNION ALL
+        SELECT given.id AS given_id, athlete.id
+        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.phone = given.phone
+        WHERE given.email IS NULL AND athlete.email IS NULL
+    )
+    SELECT found.given_id, ",
+    roster_columns!(),
+    " FROM business
+    LEFT JOIN (found JOIN roster ON roster.id = found.id) ON true
+    WHERE business.id = $2 AND business.user_id = $1"
+);
 
 /// What became of one athlete, or would become.
 #[derive(Serialize)]
 struct Item {
-    /// Which one of those that were given, from 0.
+    /// Its place among those that were given, from 0.
     index: usize,
-    outcome: Outcome,
+    outcome: ImportOutcome,
     /// None where it would be created.
     athlete: Option<Athlete>,
 }
 
-impl Item {
-    /// The outcome for the athlete that was given this id.
-    fn new(index: usize, id: Uuid, row: &Row) -> Self {
-        let athlete = found(row).map(|_| Athlete::from(row));
-        let was_there = athlete.as_ref().is_some_and(|athlete| athlete.id != id);
-        Self {
-            index,
-            outcome: if was_there {
-                Outcome::AlreadyRegistered
-            } else {
-                Outcome::Created
-            },
-            athlete,
-        }
-    }
-}
-
 #[derive(PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum ImportOutcome {
     Created,
     AlreadyRegistered,
 }
@@ -175,73 +180,130 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let business_id = path_id(request, "business_id", "gym")?;
     let (is_dry_run, athletes) = zip_errors(is_dry_run(request), athletes(request))?;
 
-    let ids: Vec<Uuid> = athletes.iter().map(|_| Uuid::now_v7()).collect();
-    let rows = import(
-        app,
-        caller.user_id,
+    let import = Import {
+        owner: caller.user_id,
         business_id,
-        &ids,
-        &athletes,
-        is_dry_run,
-    )
-    .await?;
-    if rows.is_empty() {
-        return Err(Problem::not_found("gym"));
-    }
-    let items = ids.iter().zip(&rows).enumerate();
-    let items: Vec<Item> = items
-        .map(|(index, (id, row))| Item::new(index, *id, row))
-        .collect();
-    if !is_dry_run {
-        let created = items.iter().filter(|item| item.outcome == Outcome::Created);
-        metrics::invitations("queued", created.count());
-    }
+        ids: athletes.iter().map(|_| Uuid::now_v7()).collect(),
+        athletes,
+    };
+    let items = if is_dry_run {
+        let known = import.find(app).await?;
+        import.items(HashMap::new(), known)
+    } else {
+        let (created, known) = import.carry_out(app).await?;
+        metrics::invitations("queued", created.len());
+        import.items(created, known)
+    };
     Ok(Response::ok(&Imported { items }))
 }
 
-/// The rows of `IMPORT_ATHLETES`, with an athlete each unless it is a dry run; none where the gym is not the owner's.
-async fn import(
-    app: &App,
+/// The athletes that were given, and where they are to go. Each has an id of its own, by which all that becomes of it is found.
+struct Import {
     owner: Uuid,
     business_id: Uuid,
-    ids: &[Uuid],
-    athletes: &[Registration],
-    is_dry_run: bool,
-) -> Result<Vec<Row>, Problem> {
-    let mut codes: Vec<AthleteCode> = ids.iter().map(|_| (app.draw_code)()).collect();
-    let emails: Vec<_> = athletes.iter().map(|athlete| &athlete.email).collect();
-    let phones: Vec<_> = athletes.iter().map(|athlete| &athlete.phone).collect();
-    let full_names: Vec<_> = athletes.iter().map(|athlete| &athlete.full_name).collect();
-    let locales: Vec<_> = athletes.iter().map(|athlete| &athlete.locale).collect();
-    for _ in 0..MAX_DRAWS {
-        let parameters: [Parameter<'_>; 10] = [
-            (&owner, Type::UUID),
-            (&business_id, Type::UUID),
-            (&ids, Type::UUID_ARRAY),
-            (&codes, Type::TEXT_ARRAY),
-            (&emails, Type::TEXT_ARRAY),
-            (&phones, Type::TEXT_ARRAY),
-            (&full_names, Type::TEXT_ARRAY),
-            (&locales, Type::TEXT_ARRAY),
-            (&app.invitation_days, Type::INT4),
-            (&is_dry_run, Type::BOOL),
-        ];
-        let rows = app.db.query(IMPORT_ATHLETES, &parameters).await?;
-        if is_dry_run || rows.iter().all(|row| found(row).is_some()) {
-            return Ok(rows);
-        }
-        for (code, row) in codes.iter_mut().zip(&rows) {
-            if found(row).is_none() {
-                *code = (app.draw_code)();
-            }
-        }
-    }
-    Err(Problem::internal(format!(
-        "some athletes are not there after {MAX_DRAWS} draws of their codes"
-    )))
+    ids: Vec<Uuid>,
+    athletes: Vec<Registration>,
 }
 
-/// The id of the row's athlete, if there is one.
-fn found(row: &Row) -> Option<Uuid> {
-    row.get("id")
+/// Athletes by the ids that were given to them.
+type ById = HashMap<Uuid, Athlete>;
+
+impl Import {
+    /// Registers the athletes that are new: those that were created, and those that were there.
+    async fn carry_out(&self, app: &App) -> Result<(ById, ById), Problem> {
+        let mut created = HashMap::new();
+        for _ in 0..MAX_DRAWS {
+            created.extend(self.register(app).await?);
+            if created.len() == self.ids.len() {
+                return Ok((created, HashMap::new()));
+            }
+            let mut known = self.find(app).await?;
+            // The statement was carried out before its connection died, and so was sent twice.
+            created.extend(known.extract_if(|id, athlete| *id == athlete.id));
+            if created.len() + known.len() == self.ids.len() {
+                return Ok((created, known));
+            }
+        }
+        Err(Problem::internal(format!(
+            "no athlete after {MAX_DRAWS} draws of a code"
+        )))
+    }
+
+    /// The athletes that this has created.
+    async fn register(&self, app: &App) -> Result<ById, Problem> {
+        let codes: Vec<AthleteCode> = self.ids.iter().map(|_| (app.draw_code)()).collect();
+        let full_names: Vec<_> = self.athletes.iter().map(|a| &a.full_name).collect();
+        let locales: Vec<_> = self.athletes.iter().map(|a| &a.locale).collect();
+        let channels: Vec<_> = self.athletes.iter().map(Registration::channel).collect();
+        let parameters: [Parameter<'_>; 10] = [
+            (&self.owner, Type::UUID),
+            (&self.business_id, Type::UUID),
+            (&self.ids, Type::UUID_ARRAY),
+            (&codes, Type::TEXT_ARRAY),
+            (&self.emails(), Type::TEXT_ARRAY),
+            (&self.phones(), Type::TEXT_ARRAY),
+            (&full_names, Type::TEXT_ARRAY),
+            (&locales, Type::TEXT_ARRAY),
+            (&channels, Type::TEXT_ARRAY),
+            (&app.invitation_days, Type::INT4),
+        ];
+        let rows = app.db.query(IMPORT_ATHLETES, &parameters).await?;
+        if rows.is_empty() {
+            return Err(Problem::not_found("gym"));
+        }
+        let rows: HashMap<Uuid, &Row> = rows.iter().filter_map(by("id")).collect();
+        let given = self.ids.iter().zip(&self.athletes).zip(codes);
+        let created = given.filter_map(|((id, registration), code)| {
+            let row = rows.get(id)?;
+            let athlete = Athlete::registered(row, self.business_id, registration, code);
+            Some((*id, athlete))
+        });
+        Ok(created.collect())
+    }
+
+    /// The athletes that are there.
+    async fn find(&self, app: &App) -> Result<ById, Problem> {
+        let parameters: [Parameter<'_>; 5] = [
+            (&self.owner, Type::UUID),
+            (&self.business_id, Type::UUID),
+            (&self.ids, Type::UUID_ARRAY),
+            (&self.emails(), Type::TEXT_ARRAY),
+            (&self.phones(), Type::TEXT_ARRAY),
+        ];
+        let rows = app.db.query(FIND_BY_CONTACTS, &parameters).await?;
+        if rows.is_empty() {
+            return Err(Problem::not_found("gym"));
+        }
+        let found = rows.iter().filter_map(by("given_id"));
+        Ok(found.map(|(id, row)| (id, Athlete::from(row))).collect())
+    }
+
+    fn emails(&self) -> Vec<&Option<Email>> {
+        self.athletes.iter().map(|a| &a.email).collect()
+    }
+
+    fn phones(&self) -> Vec<&Option<Phone>> {
+        self.athletes.iter().map(|a| &a.phone).collect()
+    }
+
+    /// One item for each athlete that was given, in that order.
+    fn items(&self, mut created: ById, mut known: ById) -> Vec<Item> {
+        let items = self.ids.iter().enumerate().map(|(index, id)| {
+            let (outcome, athlete) = match known.remove(id) {
+                Some(athlete) => (ImportOutcome::AlreadyRegistered, Some(athlete)),
+                None => (ImportOutcome::Created, created.remove(id)),
+            };
+            Item {
+                index,
+                outcome,
+                athlete,
+            }
+        });
+        items.collect()
+    }
+}
+
+/// A row with the id in this column, if there is one.
+fn by(column: &str) -> impl Fn(&Row) -> Option<(Uuid, &Row)> {
+    move |row| Some((row.get::<_, Option<Uuid>>(column)?, row))
 }

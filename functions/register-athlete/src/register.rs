@@ -1,26 +1,26 @@
-use crate::{App, athlete::Athlete, deliver::deliver, registration::Registration};
-use shared::platform::{
-    auth::caller,
-    db::{Parameter, Row, Type},
-    http::{Fields, Request, Response, body, path_id},
-    problem::Problem,
+use crate::{
+    app::App,
+    athlete::{Athlete, roster_columns},
+    deliver::{Gym, deliver},
+    registration::{MAX_DRAWS, Registration},
+};
+use shared::{
+    domain::limits::LEASE,
+    platform::{
+        auth::caller,
+        db::{Parameter, Type},
+        http::{Request, Response, body, path_id},
+        problem::Problem,
+    },
 };
 use uuid::Uuid;
 
-/// How often a code is drawn. A taken one comes about once in 2⁴⁵ / (athletes) draws: a second in a row is not chance.
-pub(crate) const MAX_DRAWS: usize = 4;
-
-fn read(mut body: Fields) -> Result<Registration, Problem> {
-    let registration = Registration::read(&mut body);
-    body.finish(Some(registration))
-}
-
-/// The athlete and the invitation, in one statement: neither is ever there without the other.
+/// Registers the athlete with an invitation, which is leased to this request: it sends it.
 ///
-/// $1 owner, $2 business, $3 id, $4 code, $5 email, $6 phone, $7 full name, $8 locale, $9 days the invitation is good for.
+/// $1 owner, $2 business, $3 id, $4 code, $5 email, $6 phone, $7 full name, $8 locale, $9 channel, $10 days the invitation is
+/// good for, $11 seconds of the lease.
 ///
-/// No row: the gym is not the caller's. A row without an athlete: the code is taken, or somebody registered the contact while
-/// this ran; both are settled by asking again. The invitation is leased for a minute to this request, which sends it.
+/// No row: the gym is not the caller's. A row without an id: the contact or the code is taken.
 const REGISTER_ATHLETE: &str = r#"-- register_athlete
     WITH gym AS (
         SELECT business.id, business.name AS business_name, owner.email AS owner_email
@@ -30,46 +30,49 @@ const REGISTER_ATHLETE: &str = r#"-- register_athlete
         INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale)
         SELECT $3, gym.id, $4, $5, $6, $7, $8 FROM gym
         ON CONFLICT DO NOTHING
-        RETURNING *
+        RETURNING id, created_at
     ), invited AS (
         INSERT INTO invitation (athlete_id, channel, attempts, next_attempt_at, expires_at)
-        SELECT id, CASE WHEN email IS NULL THEN 'sms' ELSE 'email' END, 1, now() + interval '1 minute', now() + make_interval(days => $9)
+        SELECT id, $9, 1, now() + make_interval(secs => $11), now() + make_interval(days => $10)
         FROM registered
-        RETURNING *
+        RETURNING id, expires_at
     )
-    SELECT gym.business_name, gym.owner_email, athlete.*
-    FROM gym LEFT JOIN (
-        SELECT registered.id, registered.invited_by AS business_id, registered.email, registered.phone, registered.full_name,
-               registered.locale, registered.athlete_code, registered.linked_at, registered.created_at,
-               invited.id AS invitation_id, invited.status AS invitation_status, invited.channel AS invitation_channel,
-               invited.sent_at AS invitation_sent_at, invited.expires_at AS invitation_expires_at,
-               invited.last_error AS invitation_last_error
-        FROM registered JOIN invited ON invited.athlete_id = registered.id
-        UNION ALL
-        SELECT * FROM roster
-        WHERE business_id = $2 AND (email = $5 OR email IS NULL AND $5 IS NULL AND phone = $6)
-    ) AS athlete ON true"#;
+    SELECT gym.business_name, gym.owner_email, registered.id, registered.created_at,
+           invited.id AS invitation_id, invited.expires_at
+    FROM gym LEFT JOIN registered ON true LEFT JOIN invited ON true"#;
 
-/// Registers the athlete, then tries to send the invitation; the answer does not depend on whether that works.
+/// The athlete of a gym with this contact. A phone tells athletes apart only where there is no email.
+///
+/// $1 business, $2 email, $3 phone.
+const FIND_BY_CONTACT: &str = concat!(
+    "-- find_by_contact
+    SELECT ",
+    roster_columns!(),
+    " FROM roster
+    WHERE business_id = $1 AND (email = $2 OR email IS NULL AND $2 IS NULL AND phone = $3)"
+);
+
+/// Registers the athlete, then tries to send the invitation; the response does not depend on whether that works.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
-    let registration = read(body(request)?)?;
+    let mut body = body(request)?;
+    let registration = Registration::read(&mut body);
+    let registration = body.finish(registration)?;
 
     match register(app, caller.user_id, business_id, &registration).await? {
-        Registered::Now(row) => {
-            let mut athlete = Athlete::from(&row);
-            deliver(app, &row, &mut athlete).await;
+        Registered::Now(gym, mut athlete) => {
+            deliver(app, gym, &mut athlete).await;
             Ok(Response::created(&athlete))
         }
-        Registered::Before(row) => Ok(Response::ok(&Athlete::from(&row))),
+        Registered::Before(athlete) => Ok(Response::ok(&athlete)),
         Registered::NotYourGym => Err(Problem::not_found("gym")),
     }
 }
 
 enum Registered {
-    Now(Row),
-    Before(Row),
+    Now(Gym, Box<Athlete>),
+    Before(Box<Athlete>),
     NotYourGym,
 }
 
@@ -88,7 +91,7 @@ async fn register(
     let id = Uuid::now_v7();
     for _ in 0..MAX_DRAWS {
         let code = (app.draw_code)();
-        let parameters: [Parameter<'_>; 9] = [
+        let parameters: [Parameter<'_>; 11] = [
             (&owner, Type::UUID),
             (&business_id, Type::UUID),
             (&id, Type::UUID),
@@ -97,15 +100,30 @@ async fn register(
             (phone, Type::TEXT),
             (full_name, Type::TEXT),
             (locale, Type::TEXT),
+            (&registration.channel(), Type::TEXT),
             (&app.invitation_days, Type::INT4),
+            (&LEASE.as_secs_f64(), Type::FLOAT8),
         ];
         let Some(row) = app.db.query_opt(REGISTER_ATHLETE, &parameters).await? else {
             return Ok(Registered::NotYourGym);
         };
-        match row.get::<_, Option<Uuid>>("id") {
-            Some(registered) if registered == id => return Ok(Registered::Now(row)),
-            Some(_) => return Ok(Registered::Before(row)),
-            None => {}
+        if row.get::<_, Option<Uuid>>("id").is_some() {
+            let athlete = Athlete::registered(&row, business_id, registration, code);
+            return Ok(Registered::Now(Gym::from(&row), Box::new(athlete)));
+        }
+        let contact: [Parameter<'_>; 3] = [
+            (&business_id, Type::UUID),
+            (email, Type::TEXT),
+            (phone, Type::TEXT),
+        ];
+        if let Some(found) = app.db.query_opt(FIND_BY_CONTACT, &contact).await? {
+            let athlete = Box::new(Athlete::from(&found));
+            // Its own id: the statement was carried out before its connection died, and so was sent twice.
+            return Ok(if athlete.id == id {
+                Registered::Now(Gym::from(&row), athlete)
+            } else {
+                Registered::Before(athlete)
+            });
         }
     }
     Err(Problem::internal(format!(

@@ -1,9 +1,17 @@
-use crate::{App, athlete::Athlete, deliver::deliver};
+use crate::{
+    app::App,
+    athlete::Athlete,
+    deliver::{Gym, deliver},
+    registration::MAX_DRAWS,
+};
 use shared::{
-    domain::{Email, Phone},
+    domain::{
+        AthleteCode, Channel, Email, InvitationStatus, Phone,
+        limits::{DOUBLE_CLICK, LEASE, MAX_RENEWALS, RENEWAL_PERIOD},
+    },
     platform::{
         auth::caller,
-        db::{Parameter, Row, Type},
+        db::{Parameter, QueryError, Row, Transaction, Type},
         http::{Fields, Request, Response, body, path_id},
         problem::{Kind, Problem},
     },
@@ -11,10 +19,7 @@ use shared::{
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How often the statement is run: a code may be taken, and another request may renew the same invitation meanwhile.
-const MAX_ATTEMPTS: usize = 4;
-
-/// What was wrong with the contact: nothing, or what it should be instead.
+/// The contact that is right, where the athlete's was wrong.
 struct Correction {
     email: Option<Email>,
     phone: Option<Phone>,
@@ -22,82 +27,71 @@ struct Correction {
 
 impl Correction {
     fn read(mut body: Fields) -> Result<Self, Problem> {
-        let correction = Self {
-            email: body.optional("email"),
-            phone: body.optional("phone"),
-        };
-        body.finish(Some(correction))
+        let email = body.optional("email");
+        let phone = body.optional("phone");
+        body.finish(email.and_then(|email| {
+            Ok(Self {
+                email,
+                phone: phone?,
+            })
+        }))
     }
 }
 
-/// Closes the open invitation and queues a new one, leased to this request, which sends it.
+/// Locks the athlete, so that nobody else renews, revokes or accepts the invitation meanwhile.
 ///
-/// With an email in the body that becomes the athlete's; with only a phone the email is dropped, and a text message sent. A
-/// correction, and whatever follows a revocation, draws a new code: the old one is dead from then on.
+/// $1 owner, $2 business, $3 athlete.
 ///
-/// $1 owner, $2 business, $3 athlete, $4 code, $5 email, $6 phone, $7 days the invitation is good for.
+/// No row: the athlete is not in a gym of the caller's.
+const LOCK_TO_RENEW: &str = r#"-- lock_to_renew
+    SELECT athlete.user_id IS NOT NULL AS is_linked, athlete.email, athlete.phone, athlete.athlete_code,
+           business.name AS business_name, owner.email AS owner_email
+    FROM athlete
+    JOIN business ON business.id = athlete.invited_by
+    JOIN "user" AS owner ON owner.id = business.user_id
+    WHERE athlete.id = $3 AND business.id = $2 AND business.user_id = $1
+    FOR UPDATE OF athlete"#;
+
+/// The last invitation, and those that count among the renewals: all within the period but the athlete's first one.
 ///
-/// No row: the athlete is not in a gym of the caller's. Otherwise one with the outcome: `linked`, `just_sent` (a resend of the
-/// last ten seconds counts for this one too, as after a double click), `too_many` (five a day; the first invitation, which has
-/// the athlete's own time, is not counted) or `renewed`.
-///
-/// Another request may have renewed or revoked the invitation while this one waited for the athlete's row. Then what is open is
-/// not what can be closed, nothing is changed and no athlete given, or `invitation_open_key` is broken: it is run again.
-const RENEW_INVITATION: &str = r#"-- renew_invitation
-    WITH target AS MATERIALIZED (
-        SELECT athlete.*, business.name AS business_name, owner.email AS owner_email
-        FROM athlete JOIN business ON business.id = athlete.invited_by JOIN "user" AS owner ON owner.id = business.user_id
-        WHERE athlete.id = $3 AND business.id = $2 AND business.user_id = $1
-        FOR UPDATE OF athlete
-    ), wanted AS (
-        SELECT contact.email, contact.phone,
-               contact.email IS DISTINCT FROM target.email OR contact.phone IS DISTINCT FROM target.phone AS is_correction
-        FROM target,
-        LATERAL (SELECT CASE WHEN num_nonnulls($5, $6) = 0 THEN target.email ELSE $5 END AS email, coalesce($6, target.phone) AS phone) AS contact
-    ), history AS (
-        SELECT max(invitation.created_at) AS last_at,
-               count(*) FILTER (WHERE invitation.status NOT IN ('accepted', 'revoked', 'expired')) AS open,
-               (array_agg(invitation.status ORDER BY invitation.created_at DESC, invitation.id DESC))[1] AS last_status,
-               count(*) FILTER (WHERE invitation.created_at > greatest(target.created_at, now() - interval '1 day')) AS today,
-               min(invitation.created_at) FILTER (WHERE invitation.created_at > greatest(target.created_at, now() - interval '1 day')) AS first_today
-        FROM target JOIN invitation ON invitation.athlete_id = target.id
-    ), verdict AS MATERIALIZED (
-        SELECT CASE WHEN target.user_id IS NOT NULL THEN 'linked'
-                    WHEN NOT wanted.is_correction AND history.last_status <> 'revoked'
-                         AND history.last_at > greatest(target.created_at, now() - interval '10 seconds') THEN 'just_sent'
-                    WHEN history.today >= 5 THEN 'too_many'
-                    ELSE 'renewed' END AS outcome,
-               wanted.is_correction OR history.last_status = 'revoked' AS draws_new_code,
-               ceil(extract(epoch FROM history.first_today + interval '1 day' - now()))::bigint AS retry_after
-        FROM target, wanted, history
-    ), closed AS (
-        UPDATE invitation SET status = CASE WHEN expires_at <= now() THEN 'expired' ELSE 'revoked' END
-        FROM verdict
-        WHERE verdict.outcome = 'renewed' AND athlete_id = $3 AND status NOT IN ('accepted', 'revoked', 'expired')
-        RETURNING invitation.id
-    ), changed AS (
-        UPDATE athlete
-        SET email = wanted.email, phone = wanted.phone, athlete_code = CASE WHEN verdict.draws_new_code THEN $4 ELSE athlete_code END
-        FROM wanted, verdict, history
-        WHERE verdict.outcome = 'renewed' AND athlete.id = $3 AND history.open = (SELECT count(*) FROM closed)
-        RETURNING athlete.*
+/// $1 athlete, $2 seconds of the period in which renewals count, $3 seconds of a double click.
+const INVITATION_HISTORY: &str = "-- invitation_history
+    WITH invited AS (
+        SELECT status, created_at, lag(id) OVER in_order IS NOT NULL AS is_renewal
+        FROM invitation
+        WHERE athlete_id = $1
+        WINDOW in_order AS (ORDER BY created_at, id)
     ), renewed AS (
-        INSERT INTO invitation (athlete_id, channel, attempts, next_attempt_at, expires_at)
-        SELECT changed.id, CASE WHEN changed.email IS NULL THEN 'sms' ELSE 'email' END, 1, now() + interval '1 minute', now() + make_interval(days => $7)
-        FROM changed
-        RETURNING *
+        SELECT created_at FROM invited
+        WHERE is_renewal AND created_at > statement_timestamp() - make_interval(secs => $2)
     )
-    SELECT verdict.outcome, verdict.retry_after, target.business_name, target.owner_email, athlete.*
-    FROM target, verdict LEFT JOIN (
-        SELECT changed.id, changed.invited_by AS business_id, changed.email, changed.phone, changed.full_name,
-               changed.locale, changed.athlete_code, changed.linked_at, changed.created_at,
-               renewed.id AS invitation_id, renewed.status AS invitation_status, renewed.channel AS invitation_channel,
-               renewed.sent_at AS invitation_sent_at, renewed.expires_at AS invitation_expires_at,
-               renewed.last_error AS invitation_last_error
-        FROM changed JOIN renewed ON renewed.athlete_id = changed.id
-        UNION ALL
-        SELECT roster.* FROM roster, verdict WHERE verdict.outcome = 'just_sent' AND roster.id = $3
-    ) AS athlete ON true"#;
+    SELECT last.status AS last_status,
+           last.is_renewal AND last.created_at > statement_timestamp() - make_interval(secs => $3)
+               AS is_double_click,
+           (SELECT count(*) FROM renewed) AS renewals,
+           (SELECT ceil(extract(epoch FROM min(created_at) - statement_timestamp()) + $2)::bigint
+            FROM renewed) AS retry_after
+    FROM invited AS last
+    ORDER BY last.created_at DESC
+    LIMIT 1";
+
+/// Ends the open invitation, if there is one. $1 athlete.
+const END_INVITATION: &str = "-- end_invitation
+    UPDATE invitation SET status = CASE WHEN expires_at <= now() THEN 'expired' ELSE 'revoked' END
+    WHERE athlete_id = $1 AND NOT has_ended(status)";
+
+/// $1 athlete, $2 email, $3 phone, $4 code.
+const CORRECT_ATHLETE: &str = "-- correct_athlete
+    UPDATE athlete SET email = $2, phone = $3, athlete_code = $4 WHERE id = $1";
+
+/// Queues a new invitation, leased to this request: it sends it. Its time is that of the statement: the transaction may have
+/// begun before the invitation that it replaces was made.
+///
+/// $1 athlete, $2 channel, $3 days it is good for, $4 seconds of the lease.
+const INVITE_AGAIN: &str = "-- invite_again
+    INSERT INTO invitation (athlete_id, channel, attempts, created_at, next_attempt_at, expires_at)
+    SELECT $1, $2, 1, at, at + make_interval(secs => $4), at + make_interval(days => $3)
+    FROM statement_timestamp() AS at";
 
 /// Invites the athlete once more, at the same contact or a corrected one.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
@@ -106,74 +100,141 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let athlete_id = path_id(request, "athlete_id", "athlete")?;
     let correction = Correction::read(body(request)?)?;
 
-    let Some(row) = renew(app, caller.user_id, business_id, athlete_id, &correction).await? else {
-        return Err(Problem::not_found("athlete"));
-    };
-    match row.get("outcome") {
-        "linked" => Err(Problem::new(
+    let whose = [caller.user_id, business_id, athlete_id];
+    match renew_with_a_free_code(app, whose, &correction).await? {
+        Renewal::Queued(gym, mut athlete) => {
+            deliver(app, gym, &mut athlete).await;
+            Ok(Response::accepted(&athlete))
+        }
+        Renewal::JustSent(athlete) => Ok(Response::accepted(&athlete)),
+        Renewal::NotYours => Err(Problem::not_found("athlete")),
+        Renewal::Linked => Err(Problem::new(
             Kind::AlreadyLinked,
             "There is nothing left to invite to.",
         )),
-        "too_many" => {
-            let wait = u64::try_from(row.get::<_, i64>("retry_after")).unwrap_or(1);
+        Renewal::TooMany { wait } => {
             let detail = "An athlete is invited again at most five times a day.";
-            Err(Problem::new(Kind::TooManyInvitations, detail)
-                .retry_after(Duration::from_secs(wait)))
-        }
-        "just_sent" => Ok(Response::accepted(&Athlete::from(&row))),
-        _ => {
-            let mut athlete = Athlete::from(&row);
-            deliver(app, &row, &mut athlete).await;
-            Ok(Response::accepted(&athlete))
+            Err(Problem::new(Kind::TooManyInvitations, detail).retry_after(wait))
         }
     }
 }
 
-async fn renew(
+/// What became of the request.
+enum Renewal {
+    /// A new invitation is queued.
+    Queued(Gym, Box<Athlete>),
+    /// One was queued a moment ago, which counts for this request too.
+    JustSent(Box<Athlete>),
+    /// The athlete is not in a gym of the caller's.
+    NotYours,
+    /// The athlete has accepted an invitation.
+    Linked,
+    /// The athlete was invited as often as a day allows.
+    TooMany { wait: Duration },
+}
+
+/// Renews; where the code that was drawn is taken, with another one.
+async fn renew_with_a_free_code(
     app: &App,
-    owner: Uuid,
-    business_id: Uuid,
-    athlete_id: Uuid,
+    whose: [Uuid; 3],
     correction: &Correction,
-) -> Result<Option<Row>, Problem> {
-    let mut tries = 1;
-    loop {
-        let code = (app.draw_code)();
-        let parameters: [Parameter<'_>; 7] = [
-            (&owner, Type::UUID),
-            (&business_id, Type::UUID),
-            (&athlete_id, Type::UUID),
-            (&code, Type::TEXT),
-            (&correction.email, Type::TEXT),
-            (&correction.phone, Type::TEXT),
-            (&app.invitation_days, Type::INT4),
-        ];
-        let error = match app.db.query_opt(RENEW_INVITATION, &parameters).await {
-            Ok(Some(row)) if is_outrun(&row) && tries < MAX_ATTEMPTS => {
-                tries += 1;
-                continue;
-            }
-            Ok(Some(row)) if is_outrun(&row) => {
-                return Err(Problem::unavailable(
-                    "others change this invitation without end",
-                ));
-            }
-            Ok(row) => return Ok(row),
-            Err(error) => error,
-        };
-        match error.constraint() {
-            Some("athlete_email_key" | "athlete_phone_key") => {
-                return Err(Problem::new(
-                    Kind::AlreadyRegistered,
-                    "Another athlete of your gym has this contact; nothing was changed.",
-                ));
-            }
-            Some("athlete_code_key" | "invitation_open_key") if tries < MAX_ATTEMPTS => tries += 1,
-            _ => return Err(error.into()),
+) -> Result<Renewal, Problem> {
+    for _ in 0..MAX_DRAWS {
+        let new_code = (app.draw_code)();
+        let renewed = app
+            .db
+            .transaction(|tx| renew(tx, whose, correction, new_code.clone(), app.invitation_days));
+        match renewed.await {
+            Ok(renewal) => return Ok(renewal),
+            Err(error) => match error.constraint() {
+                Some("athlete_code_key") => {}
+                Some("athlete_email_key" | "athlete_phone_key") => {
+                    return Err(Problem::new(
+                        Kind::AlreadyRegistered,
+                        "Another athlete of your gym has this contact; nothing was changed.",
+                    ));
+                }
+                _ => return Err(error.into()),
+            },
         }
     }
+    Err(Problem::internal(format!(
+        "no free code in {MAX_DRAWS} draws"
+    )))
 }
 
-fn is_outrun(row: &Row) -> bool {
-    row.get::<_, &str>("outcome") == "renewed" && row.get::<_, Option<Uuid>>("id").is_none()
+/// Ends the open invitation and queues a new one.
+///
+/// With an email in the correction that becomes the athlete's; with only a phone the email is dropped, and a text message sent.
+/// A correction, and an invitation after a revoked one, have a new code: the old one is dead from then on.
+async fn renew(
+    tx: Transaction,
+    [owner, business_id, athlete_id]: [Uuid; 3],
+    correction: &Correction,
+    new_code: AthleteCode,
+    invitation_days: i32,
+) -> Result<Renewal, QueryError> {
+    let whose: [Parameter<'_>; 3] = [
+        (&owner, Type::UUID),
+        (&business_id, Type::UUID),
+        (&athlete_id, Type::UUID),
+    ];
+    let Some(found) = tx.query_opt(LOCK_TO_RENEW, &whose).await? else {
+        return Ok(Renewal::NotYours);
+    };
+    if found.get("is_linked") {
+        return Ok(Renewal::Linked);
+    }
+
+    let athlete: Parameter<'_> = (&athlete_id, Type::UUID);
+    let history: [Parameter<'_>; 3] = [
+        athlete.clone(),
+        (&RENEWAL_PERIOD.as_secs_f64(), Type::FLOAT8),
+        (&DOUBLE_CLICK.as_secs_f64(), Type::FLOAT8),
+    ];
+    let history = tx.query_one(INVITATION_HISTORY, &history).await?;
+    let was_revoked =
+        history.get::<_, InvitationStatus>("last_status") == InvitationStatus::Revoked;
+    let (email, phone) = corrected(&found, correction);
+    let is_correction = email != found.get("email") || phone != found.get("phone");
+    if history.get("is_double_click") && !is_correction && !was_revoked {
+        let athlete = Athlete::read(&tx, athlete_id).await?;
+        return Ok(Renewal::JustSent(Box::new(athlete)));
+    }
+    if history.get::<_, i64>("renewals") >= MAX_RENEWALS {
+        let seconds = u64::try_from(history.get::<_, i64>("retry_after")).unwrap_or(1);
+        let wait = Duration::from_secs(seconds);
+        return Ok(Renewal::TooMany { wait });
+    }
+
+    tx.query(END_INVITATION, &[athlete.clone()]).await?;
+    if is_correction || was_revoked {
+        let corrected: [Parameter<'_>; 4] = [
+            athlete.clone(),
+            (&email, Type::TEXT),
+            (&phone, Type::TEXT),
+            (&new_code, Type::TEXT),
+        ];
+        tx.query(CORRECT_ATHLETE, &corrected).await?;
+    }
+    let invitation: [Parameter<'_>; 4] = [
+        athlete,
+        (&Channel::to(email.as_ref()), Type::TEXT),
+        (&invitation_days, Type::INT4),
+        (&LEASE.as_secs_f64(), Type::FLOAT8),
+    ];
+    tx.query(INVITE_AGAIN, &invitation).await?;
+    let athlete = Athlete::read(&tx, athlete_id).await?;
+    Ok(Renewal::Queued(Gym::from(&found), Box::new(athlete)))
+}
+
+/// The athlete's contact after the correction.
+fn corrected(found: &Row, correction: &Correction) -> (Option<Email>, Option<Phone>) {
+    let email = if correction.email.is_none() && correction.phone.is_none() {
+        found.get("email")
+    } else {
+        correction.email.clone()
+    };
+    let phone = correction.phone.clone().or_else(|| found.get("phone"));
+    (email, phone)
 }

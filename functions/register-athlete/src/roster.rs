@@ -1,51 +1,48 @@
-use crate::{App, athlete::Athlete};
-use shared::platform::{
-    auth::caller,
-    db::Type,
-    http::{List, Request, Response, page, path_id},
-    problem::{FieldError, Problem, zip_errors},
+use crate::{
+    app::App,
+    athlete::{Athlete, roster_columns},
+};
+use shared::{
+    domain::InvitationStatus,
+    platform::{
+        auth::caller,
+        db::Type,
+        http::{List, Request, Response, page, path_id},
+        problem::{FieldError, Problem, zip_errors},
+    },
 };
 use uuid::Uuid;
 
-/// What `?status=` may ask for: the states an invitation can be in.
-const STATUSES: [&str; 9] = [
-    "queued",
-    "sent",
-    "delivered",
-    "bounced",
-    "complained",
-    "failed",
-    "accepted",
-    "revoked",
-    "expired",
-];
-
 /// The invitation's state that `?status=` asks for, if it asks.
-fn status(request: &Request) -> Result<Option<&str>, Problem> {
-    match request.query_string_parameters.first("status") {
-        Some(status) if !STATUSES.contains(&status) => {
-            let detail = format!("must be one of {}", STATUSES.join(", "));
-            Err(Problem::invalid_input(vec![FieldError::of_parameter(
-                "status", detail,
-            )]))
-        }
-        status => Ok(status),
-    }
+fn status(request: &Request) -> Result<Option<InvitationStatus>, Problem> {
+    let Some(text) = request.query_string_parameters.first("status") else {
+        return Ok(None);
+    };
+    InvitationStatus::from_text(text).map(Some).ok_or_else(|| {
+        let all: Vec<_> = InvitationStatus::ALL.iter().map(|s| s.as_str()).collect();
+        let detail = format!("must be one of {}", all.join(", "));
+        Problem::invalid_input(vec![FieldError::of_parameter("status", detail)])
+    })
 }
 
 /// $1 owner, $2 business, $3 and $4 position, $5 rows, $6 state.
 ///
 /// No row: the gym is not the caller's. One row without an athlete: the page is empty.
-const LIST_ATHLETES: &str = "-- list_athletes
+const LIST_ATHLETES: &str = concat!(
+    "-- list_athletes
     SELECT athlete.*
     FROM business LEFT JOIN LATERAL (
-        SELECT * FROM roster
-        WHERE business_id = business.id AND (created_at, id) < ($3, $4) AND ($6 IS NULL OR invitation_status = $6)
+        SELECT ",
+    roster_columns!(),
+    " FROM roster
+        WHERE business_id = business.id AND (created_at, id) < ($3, $4)
+              AND ($6 IS NULL OR invitation_status = $6)
         ORDER BY created_at DESC, id DESC
         LIMIT $5
     ) AS athlete ON true
     WHERE business.id = $2 AND business.user_id = $1
-    ORDER BY athlete.created_at DESC, athlete.id DESC";
+    ORDER BY athlete.created_at DESC, athlete.id DESC"
+);
 
 /// A page of the gym's athletes, the newest first.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {

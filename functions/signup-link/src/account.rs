@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shared::platform::db::Row;
+use shared::{domain::LinkedVia, platform::db::Row};
 use uuid::Uuid;
 
 /// The caller, as their own row in `"user"` has them.
@@ -30,8 +30,8 @@ impl From<&Row> for User {
 pub(crate) struct Link {
     pub(crate) athlete_id: Uuid,
     pub(crate) business: Gym,
-    /// What proved that the account is this athlete: `email` or `code`.
-    pub(crate) via: String,
+    /// The proof that the account is this athlete.
+    pub(crate) via: LinkedVia,
     pub(crate) linked_at: Timestamp,
 }
 

@@ -6,7 +6,7 @@ use shared::{
     platform::{
         App,
         auth::{Caller, caller},
-        db::{Row, Type},
+        db::{Parameter, QueryError, Row, Transaction, Type},
         http::{Fields, Request, Response, body},
         metrics,
         problem::{Kind, Problem},
@@ -14,9 +14,6 @@ use shared::{
 };
 use std::time::Duration;
 use uuid::Uuid;
-
-/// How often the statement is run at most, where other requests change the same athletes meanwhile.
-const MAX_ATTEMPTS: usize = 3;
 
 /// What the person shows besides their verified email: the code, or nothing.
 struct Claim {
@@ -27,78 +24,83 @@ impl Claim {
     /// What is no code at all is told apart from a wrong one: the check characters are public, so that this tells nothing.
     fn read(mut body: Fields) -> Result<Self, Problem> {
         let athlete_code = body.optional("athlete_code");
-        body.finish(Some(Self { athlete_code }))
+        body.finish(athlete_code.map(|athlete_code| Self { athlete_code }))
     }
 }
 
-/// Links the caller to every athlete with an open invitation that is theirs: by the code, and by the verified email, in each gym
-/// that they are not yet a member of and have not typed a good code of. It gives every athlete the caller is linked to, so that
-/// a repeat gives the same.
+/// The caller's row, made or brought up to date from the token. $1 to $4 the caller.
+const SIGN_IN: &str = "-- sign_in
+    SELECT id, email, full_name, avatar_url, created_at FROM sign_in($1, $2, $3, $4)";
+
+/// Locks the caller, so that two requests of one person take their turns. $1 caller.
+const LOCK_CALLER: &str = r#"-- lock_caller
+    SELECT id FROM "user" WHERE id = $1 FOR NO KEY UPDATE"#;
+
+/// Whether the caller has to wait before another code is looked at, and how many seconds. $1 caller.
+const CODE_ATTEMPTS: &str = "-- code_attempts
+    SELECT is_locked, retry_after FROM code_attempts($1)";
+
+/// Locks the athletes that the caller may turn out to be: of several who claim one athlete the first gets it.
 ///
-/// $1 to $4 the caller, $5 the code.
+/// $1 code, $2 verified email.
+const LOCK_CANDIDATES: &str = "-- lock_candidates
+    SELECT id FROM athlete
+    WHERE user_id IS NULL AND (athlete_code = $1 OR email = $2)
+    ORDER BY id
+    FOR UPDATE";
+
+/// Links the caller to those of the locked athletes that have an invitation which can be accepted: in each gym to one, and in
+/// none that the caller is a member of. An athlete whose code was typed goes before one who has the email.
 ///
-/// Wrong codes are counted by the same statement, and after five of them none is looked at for a while: `is_locked`.
+/// $1 caller, $2 locked athletes, $3 code, $4 verified email.
 ///
-/// A place on the waitlist under the verified email becomes the caller's.
-///
-/// `seen` is what the statement finds, `theirs` what is left of it once it is locked: of several who claim one athlete the first
-/// gets it, and the others, when they have waited, see the row as it is then (PostgreSQL, 13.2.1). What has changed meanwhile
-/// may have a successor that this statement can't see, a new invitation for instance: where `is_outrun`, it is run again.
+/// A row for each that could be linked, and whether it was.
 const LINK_ATHLETES: &str = "-- link_athletes
-    WITH caller AS MATERIALIZED (
-        SELECT * FROM sign_in($1, $2, $3, $4)
-    ), attempts AS MATERIALIZED (
-        SELECT attempts.* FROM caller, code_attempts(caller.id) AS attempts WHERE $5 IS NOT NULL
-    ), seen AS MATERIALIZED (
-        SELECT athlete.id AS athlete_id, invitation.id AS invitation_id
+    WITH claimable AS (
+        SELECT athlete.id, athlete.invited_by, athlete.athlete_code IS NOT DISTINCT FROM $3 AS by_code,
+               invitation.id AS invitation_id
         FROM athlete JOIN invitation ON invitation.athlete_id = athlete.id
-        WHERE athlete.user_id = $1 AND invitation.status = 'accepted'
-           OR athlete.athlete_code = $5 AND athlete.user_id IS NULL AND is_open(invitation)
-              AND NOT (SELECT is_locked FROM attempts)
-           OR athlete.email = $2 AND athlete.user_id IS NULL AND is_open(invitation)
-              AND NOT EXISTS (
-                  SELECT FROM athlete AS member WHERE member.invited_by = athlete.invited_by AND member.user_id = $1
-              )
-              AND NOT EXISTS (
-                  SELECT FROM athlete AS named JOIN invitation AS other ON other.athlete_id = named.id
-                  WHERE named.athlete_code = $5 AND named.user_id IS NULL AND is_open(other)
-                        AND named.invited_by = athlete.invited_by AND named.id <> athlete.id
-              )
-    ), theirs AS MATERIALIZED (
-        SELECT athlete.id, athlete.invited_by, coalesce(athlete.linked_at, now()) AS linked_at, athlete.user_id IS NULL AS is_new,
-               coalesce(athlete.linked_via, CASE WHEN athlete.email = $2 THEN 'email' ELSE 'code' END) AS via,
-               coalesce(athlete.athlete_code = $5, false) AS by_this_code, invitation.id AS invitation_id
-        FROM seen
-        JOIN athlete ON athlete.id = seen.athlete_id
-        JOIN invitation ON invitation.id = seen.invitation_id
-        WHERE athlete.user_id = $1 AND invitation.status = 'accepted'
-           OR athlete.user_id IS NULL AND is_open(invitation) AND (athlete.athlete_code = $5 OR athlete.email = $2)
-        FOR UPDATE OF athlete, invitation
-    ), verdict AS MATERIALIZED (
-        SELECT attempts.*, race.is_outrun,
-               CASE WHEN NOT attempts.is_locked AND NOT race.is_outrun AND NOT EXISTS (SELECT FROM theirs WHERE by_this_code)
-                    THEN count_wrong_code($1) END AS counted
-        FROM (SELECT (SELECT count(*) FROM seen) > (SELECT count(*) FROM theirs) AS is_outrun) AS race
-        LEFT JOIN attempts ON true
+        WHERE athlete.id = ANY ($2) AND is_claimable(invitation)
+    ), chosen AS (
+        SELECT DISTINCT ON (invited_by) id, invitation_id
+        FROM claimable
+        WHERE NOT EXISTS (
+            SELECT FROM athlete AS member
+            WHERE member.invited_by = claimable.invited_by AND member.user_id = $1
+        )
+        ORDER BY invited_by, by_code DESC
     ), linked AS (
-        UPDATE athlete SET user_id = caller.id, linked_at = theirs.linked_at, linked_via = theirs.via
-        FROM theirs, caller
-        WHERE athlete.id = theirs.id AND theirs.is_new
+        UPDATE athlete
+        SET user_id = $1, linked_at = statement_timestamp(),
+            linked_via = CASE WHEN email = $4 THEN 'email' ELSE 'code' END
+        FROM chosen
+        WHERE athlete.id = chosen.id
     ), accepted AS (
-        UPDATE invitation SET status = 'accepted'
-        FROM theirs
-        WHERE invitation.id = theirs.invitation_id AND theirs.is_new
-    ), waitlisted AS (
-        UPDATE waitlist SET user_id = caller.id
-        FROM caller
-        WHERE waitlist.email = $2 AND waitlist.user_id IS DISTINCT FROM caller.id
+        UPDATE invitation SET status = 'accepted' FROM chosen WHERE invitation.id = chosen.invitation_id
     )
-    SELECT caller.*, theirs.id AS athlete_id, theirs.via, theirs.linked_at, theirs.is_new, theirs.by_this_code,
+    SELECT claimable.by_code, chosen.id IS NOT NULL AS is_linked
+    FROM claimable LEFT JOIN chosen ON chosen.id = claimable.id";
+
+/// $1 caller, $2 verified email. A place on the waitlist under the verified email becomes the caller's.
+const TAKE_WAITLIST_PLACE: &str = "-- take_waitlist_place
+    UPDATE waitlist SET user_id = $1 WHERE email = $2 AND user_id IS DISTINCT FROM $1";
+
+/// All athletes that the caller is, so that a repeat of the request gives the same. $1 caller, $2 code.
+const LINKED_ATHLETES: &str = "-- linked_athletes
+    SELECT athlete.id AS athlete_id, athlete.linked_via AS via, athlete.linked_at,
            business.id AS business_id, business.name AS business_name,
-           (SELECT min(created_at) FROM waitlist WHERE email = $2 OR user_id = $1) AS waitlisted_since,
-           verdict.is_outrun, verdict.is_locked, verdict.retry_after, verdict.counted
-    FROM caller CROSS JOIN verdict LEFT JOIN (theirs JOIN business ON business.id = theirs.invited_by) ON true
-    ORDER BY theirs.linked_at, theirs.id";
+           athlete.athlete_code IS NOT DISTINCT FROM $2 AS by_code
+    FROM athlete JOIN business ON business.id = athlete.invited_by
+    WHERE athlete.user_id = $1
+    ORDER BY athlete.linked_at, athlete.id";
+
+/// $1 caller, $2 verified email.
+const WAITLISTED_SINCE: &str = "-- waitlisted_since
+    SELECT min(created_at) AS since FROM waitlist WHERE email = $2 OR user_id = $1";
+
+/// Counts a wrong code. $1 caller.
+const COUNT_WRONG_CODE: &str = "-- count_wrong_code
+    SELECT count_wrong_code($1)";
 
 #[derive(Serialize)]
 struct SignupLink {
@@ -110,16 +112,18 @@ struct SignupLink {
     waitlisted_since: Option<Timestamp>,
 }
 
-fn link_of(row: &Row) -> Option<Link> {
-    Some(Link {
-        athlete_id: row.get::<_, Option<Uuid>>("athlete_id")?,
-        business: Gym {
-            id: row.get("business_id"),
-            name: row.get("business_name"),
-        },
-        via: row.get("via"),
-        linked_at: row.get("linked_at"),
-    })
+impl From<&Row> for Link {
+    fn from(row: &Row) -> Self {
+        Self {
+            athlete_id: row.get("athlete_id"),
+            business: Gym {
+                id: row.get("business_id"),
+                name: row.get("business_name"),
+            },
+            via: row.get("via"),
+            linked_at: row.get("linked_at"),
+        }
+    }
 }
 
 /// Links whatever the verified email opens, and what the code opens. A wrong code does not undo what the email has opened.
@@ -127,69 +131,117 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let caller = caller(request)?;
     let Claim { athlete_code } = Claim::read(body(request)?)?;
 
-    let rows = link(app, &caller, athlete_code.as_ref()).await?;
-    let accepted = rows.iter().filter(|row| is(row, "is_new"));
-    metrics::invitations("accepted", accepted.count());
-    if is(&rows[0], "is_locked") {
-        let wait = u64::try_from(rows[0].get::<_, i64>("retry_after")).unwrap_or(1);
-        return Err(Problem::new(
+    let linking = |tx| link(tx, &caller, athlete_code.as_ref());
+    let linking = app.db.transaction(linking).await?;
+    metrics::invitations("accepted", linking.accepted);
+    match linking.code {
+        Code::None | Code::Good => Ok(Response::ok(&linking.signup_link)),
+        Code::NotLookedAt { wait } => Err(Problem::new(
             Kind::TooManyAttempts,
             "Too many codes were wrong; wait, then compare the next one with the invitation.",
         )
-        .retry_after(Duration::from_secs(wait)));
-    }
-    let is_refused = athlete_code.is_some() && !rows.iter().any(|row| is(row, "by_this_code"));
-    if is_refused {
-        return Err(Problem::new(
+        .retry_after(wait)),
+        Code::OfOwnGym => Err(Problem::new(
+            Kind::AlreadyAMember,
+            "You are linked to another athlete of this gym; ask the gym which of the two is right.",
+        )),
+        Code::Wrong => Err(Problem::new(
             Kind::InvalidAthleteCode,
             "It is wrong, was used, was withdrawn or is too old; please ask your gym for a new invitation.",
-        ));
+        )),
     }
-    let linked: Vec<Link> = rows.iter().filter_map(link_of).collect();
-    let status = if linked.is_empty() {
-        "code_required"
-    } else {
-        "linked"
-    };
-    Ok(Response::ok(&SignupLink {
-        user: User::from(&rows[0]),
-        waitlisted_since: rows[0].get("waitlisted_since"),
-        linked,
-        status,
-    }))
 }
 
-/// What the row says; where there is no athlete, or no code, it says nothing.
-fn is(row: &Row, column: &str) -> bool {
-    row.get::<_, Option<bool>>(column) == Some(true)
+/// What came of the request.
+struct Linking {
+    /// Invitations that were accepted by it.
+    accepted: usize,
+    code: Code,
+    signup_link: SignupLink,
+}
+
+/// What the code turned out to be.
+enum Code {
+    /// There was none.
+    None,
+    /// It has linked the caller, now or before.
+    Good,
+    /// It is of a gym that the caller is a member of as another athlete.
+    OfOwnGym,
+    /// It links nobody.
+    Wrong,
+    /// Too many codes were wrong before it.
+    NotLookedAt { wait: Duration },
 }
 
 async fn link(
-    app: &App,
+    tx: Transaction,
     caller: &Caller,
     athlete_code: Option<&AthleteCode>,
-) -> Result<Vec<Row>, Problem> {
-    let parameters = [
-        caller.parameters().as_slice(),
-        &[(&athlete_code, Type::TEXT)],
-    ]
-    .concat();
-    let mut tries = 1;
-    loop {
-        match app.db.query(LINK_ATHLETES, &parameters).await {
-            Ok(rows) if rows[0].get("is_outrun") && tries < MAX_ATTEMPTS => tries += 1,
-            // One athlete per gym and person. Where another request has linked the gym at this moment, the email passes it
-            // over the next time; where the code is of a gym that the caller is a member of, it stays so.
-            Err(error) if error.constraint() == Some("athlete_member_key") => {
-                if tries == MAX_ATTEMPTS {
-                    return Err(Problem::new(
-                        Kind::AlreadyAMember,
-                        "You are linked to another athlete of this gym; ask the gym which of the two is right.",
-                    ));
-                }
-                tries += 1;
-            }
-            outcome => return Ok(outcome?),
+) -> Result<Linking, QueryError> {
+    let user = tx.query_one(SIGN_IN, &caller.parameters()).await?;
+    let caller_id: Parameter<'_> = (&caller.user_id, Type::UUID);
+    let email: Parameter<'_> = (&caller.verified_email, Type::TEXT);
+    tx.query_one(LOCK_CALLER, &[caller_id.clone()]).await?;
+    let wait = match athlete_code {
+        Some(_) => wait_before_code(&tx, caller.user_id).await?,
+        None => None,
+    };
+    let looked_at = athlete_code.filter(|_| wait.is_none());
+    let code: Parameter<'_> = (&looked_at, Type::TEXT);
+
+    let candidates = tx
+        .query(LOCK_CANDIDATES, &[code.clone(), email.clone()])
+        .await?;
+    let candidates: Vec<Uuid> = candidates.iter().map(|row| row.get("id")).collect();
+    let claim: [Parameter<'_>; 4] = [
+        caller_id.clone(),
+        (&candidates, Type::UUID_ARRAY),
+        code.clone(),
+        email.clone(),
+    ];
+    let claimable = if candidates.is_empty() {
+        Vec::new()
+    } else {
+        tx.query(LINK_ATHLETES, &claim).await?
+    };
+    let person = [caller_id.clone(), email];
+    tx.query(TAKE_WAITLIST_PLACE, &person).await?;
+    let waitlisted = tx.query_one(WAITLISTED_SINCE, &person).await?;
+    let linked = tx
+        .query(LINKED_ATHLETES, &[caller_id.clone(), code])
+        .await?;
+
+    let is = |row: &Row, column: &str| row.get::<_, bool>(column);
+    let code = match (athlete_code, wait) {
+        (None, _) => Code::None,
+        (Some(_), Some(wait)) => Code::NotLookedAt { wait },
+        (Some(_), None) if linked.iter().any(|row| is(row, "by_code")) => Code::Good,
+        (Some(_), None) if claimable.iter().any(|row| is(row, "by_code")) => Code::OfOwnGym,
+        (Some(_), None) => {
+            tx.query(COUNT_WRONG_CODE, &[caller_id]).await?;
+            Code::Wrong
         }
-    }
+    };
+    let is_linked = !linked.is_empty();
+    Ok(Linking {
+        accepted: claimable.iter().filter(|row| is(row, "is_linked")).count(),
+        code,
+        signup_link: SignupLink {
+            user: User::from(&user),
+            linked: linked.iter().map(Link::from).collect(),
+            status: if is_linked { "linked" } else { "code_required" },
+            waitlisted_since: waitlisted.get("since"),
+        },
+    })
+}
+
+/// How long the caller has to wait before a code is looked at; none where one may be looked at now.
+async fn wait_before_code(tx: &Transaction, caller: Uuid) -> Result<Option<Duration>, QueryError> {
+    let attempts = tx
+        .query_one(CODE_ATTEMPTS, &[(&caller, Type::UUID)])
+        .await?;
+    let is_locked: bool = attempts.get("is_locked");
+    let seconds: i64 = attempts.get("retry_after");
+    Ok(is_locked.then(|| Duration::from_secs(u64::try_from(seconds).unwrap_or(1))))
 }

@@ -1,6 +1,7 @@
 use super::ValidationError;
 use email_address::{EmailAddress, Options};
-use postgres_types::ToSql;
+use postgres_types::{FromSql, ToSql};
+use serde::Serialize;
 use std::{fmt, str::FromStr};
 
 /// Octets an address may have, from the longest path SMTP allows (RFC 5321, section 4.5.3.1.3; RFC 3696, erratum 1690).
@@ -9,7 +10,7 @@ const MAX_LENGTH: usize = 254;
 /// A mail address that SES can send to, in lower case.
 ///
 /// Lower case throughout: no mailbox provider of note tells `Ada@` from `ada@`, and people type both.
-#[derive(Clone, PartialEq, Eq, ToSql)]
+#[derive(Clone, PartialEq, Eq, Serialize, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct Email(String);
 

@@ -1,12 +1,13 @@
 use super::ValidationError;
-use postgres_types::ToSql;
+use postgres_types::{FromSql, ToSql};
+use serde::Serialize;
 use std::{fmt, str::FromStr};
 
 /// Characters a name may have.
 const MAX_LENGTH: usize = 120;
 
 /// What a person, a gym or a workout is called: 1 to 120 characters of any script, on one line.
-#[derive(Clone, PartialEq, Eq, ToSql)]
+#[derive(Clone, PartialEq, Eq, Serialize, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct Name(String);
 

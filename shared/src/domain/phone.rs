@@ -1,9 +1,10 @@
 use super::ValidationError;
-use postgres_types::ToSql;
+use postgres_types::{FromSql, ToSql};
+use serde::Serialize;
 use std::{fmt, str::FromStr};
 
 /// A telephone number in E.164: `+`, the country code and the number, 7 to 15 digits (ITU-T E.164, section 6).
-#[derive(Clone, PartialEq, Eq, ToSql)]
+#[derive(Clone, PartialEq, Eq, Serialize, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct Phone(String);
 

@@ -1,6 +1,10 @@
 //! Sending an invitation, and writing down what came of it.
 
 use crate::{
+    domain::{
+        AttemptOutcome, Channel, InvitationStatus,
+        limits::{MAX_ATTEMPTS, THROTTLED_PAUSE},
+    },
     invitations::{
         Message, SendError,
         mail::{MailConfig, MailSender},
@@ -20,49 +24,27 @@ pub struct Leased {
     pub id: Uuid,
     /// Which attempt this is. Whoever records the outcome of another one has lost the lease.
     pub attempt: i32,
-    /// `email` or `sms`.
-    pub channel: String,
+    /// The way it is sent.
+    pub channel: Channel,
     /// What it says.
-    pub invitation: Message,
+    pub message: Message,
 }
 
-/// What came of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The provider took it.
-    Sent,
-    /// The provider wants fewer at a time.
-    Throttled,
-    /// It will never be taken.
-    Refused,
-    /// It was not taken this time.
-    Failed,
-}
-
-impl Outcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Throttled => "throttled",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// $1 invitation, $2 which attempt, $3 outcome, $4 the provider's id of the message, $5 what went wrong.
+/// $1 invitation, $2 the attempt, $3 outcome, $4 the provider's id of the message, $5 what went wrong, $6 attempts at most,
+/// $7 seconds to wait where the provider wants fewer at a time.
 ///
 /// No row: the invitation is not queued any more (accepted or revoked meanwhile), or somebody else has the lease.
 const RECORD_ATTEMPT: &str = "-- record_attempt
     UPDATE invitation
-    SET status              = CASE WHEN $3 = 'sent' THEN 'sent'
-                                   WHEN $3 = 'refused' OR $3 = 'failed' AND attempts >= 8 THEN 'failed'
-                                   ELSE 'queued' END,
-        attempts            = CASE $3 WHEN 'throttled' THEN attempts - 1 ELSE attempts END,
-        next_attempt_at     = now() + CASE $3 WHEN 'throttled' THEN interval '1 minute' ELSE retry_delay(attempts) END,
-        sent_at             = CASE $3 WHEN 'sent' THEN now() END,
+    SET status = CASE WHEN $3 = 'sent' THEN 'sent'
+                      WHEN $3 = 'refused' OR $3 = 'failed' AND attempts >= $6 THEN 'failed'
+                      ELSE 'queued' END,
+        attempts = CASE $3 WHEN 'throttled' THEN attempts - 1 ELSE attempts END,
+        next_attempt_at = now() + CASE $3 WHEN 'throttled' THEN make_interval(secs => $7)
+                                          ELSE retry_delay(attempts) END,
+        sent_at = CASE $3 WHEN 'sent' THEN now() END,
         provider_message_id = $4,
-        last_error          = $5
+        last_error = $5
     WHERE id = $1 AND status = 'queued' AND attempts = $2
     RETURNING status, sent_at, last_error";
 
@@ -92,29 +74,31 @@ impl InvitationSender {
         &self,
         db: &Db,
         leased: &Leased,
-    ) -> Result<(Outcome, Option<Row>), QueryError> {
-        let sent = match leased.channel.as_str() {
-            "sms" => self.sms.send(&leased.invitation).await,
-            _ => self.mail.send(&leased.invitation).await,
+    ) -> Result<(AttemptOutcome, Option<Row>), QueryError> {
+        let sent = match leased.channel {
+            Channel::Email => self.mail.send(&leased.message).await,
+            Channel::Sms => self.sms.send(&leased.message).await,
         };
         let (outcome, message_id, last_error) = match sent {
-            Ok(message_id) => (Outcome::Sent, Some(message_id), None),
-            Err(SendError::Throttled) => (Outcome::Throttled, None, None),
-            Err(SendError::Refused(reason)) => (Outcome::Refused, None, Some(reason)),
-            Err(SendError::Failed(reason)) => (Outcome::Failed, None, Some(reason)),
+            Ok(message_id) => (AttemptOutcome::Sent, Some(message_id), None),
+            Err(SendError::Throttled) => (AttemptOutcome::Throttled, None, None),
+            Err(SendError::Refused(reason)) => (AttemptOutcome::Refused, None, Some(reason)),
+            Err(SendError::Failed(reason)) => (AttemptOutcome::Failed, None, Some(reason)),
         };
-        let parameters: [Parameter<'_>; 5] = [
+        let parameters: [Parameter<'_>; 7] = [
             (&leased.id, Type::UUID),
             (&leased.attempt, Type::INT4),
-            (&outcome.as_str(), Type::TEXT),
+            (&outcome, Type::TEXT),
             (&message_id, Type::TEXT),
             (&last_error, Type::TEXT),
+            (&MAX_ATTEMPTS, Type::INT4),
+            (&THROTTLED_PAUSE.as_secs_f64(), Type::FLOAT8),
         ];
         let recorded = db.query_opt(RECORD_ATTEMPT, &parameters).await?;
-        let status: Option<&str> = recorded.as_ref().map(|row| row.get("status"));
-        if let Some(status) = status {
-            let is_put_off = status == "queued";
-            metrics::invitations(if is_put_off { "retried" } else { status }, 1);
+        match recorded.as_ref().map(|row| row.get("status")) {
+            None => {}
+            Some(InvitationStatus::Queued) => metrics::invitations("retried", 1),
+            Some(status) => metrics::invitations(status.as_str(), 1),
         }
         Ok((outcome, recorded))
     }

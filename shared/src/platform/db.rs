@@ -1,28 +1,31 @@
 //! The way to PostgreSQL: one statement, one round trip, and an answer in time whatever happens to the connection.
 
 mod connect;
+mod error;
 mod login;
+mod transaction;
 
-use crate::platform::{
-    config::{ConfigError, Variables, concurrency},
-    problem::Problem,
-};
+use crate::platform::config::{ConfigError, Variables, concurrency};
 use aws_config::SdkConfig;
 use connect::Connector;
 use deadpool_postgres::{
     Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
 };
+use error::is_login_refused;
+pub use error::{QueryError, ServerError, server_message};
 use login::Login;
-use std::{cell::Cell, error::Error, fmt, sync::Arc, time::Duration};
+use std::{cell::Cell, error::Error, sync::Arc, time::Duration};
 use tokio::{
     task_local,
     time::{Instant, sleep, timeout_at},
 };
-use tokio_postgres::{Client, error::SqlState};
+use tokio_postgres::Client;
 pub use tokio_postgres::{
     Row,
     types::{Json, ToSql, Type},
 };
+use transaction::Session;
+pub use transaction::Transaction;
 
 /// A request waits for the database this long at most, whatever has to be repeated meanwhile.
 pub const BUDGET: Duration = Duration::from_secs(3);
@@ -124,30 +127,20 @@ impl Db {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, QueryError> {
-        let asked = Asked(Instant::now());
-        let deadline = asked.0 + BUDGET;
-        let mut tries = 0;
+        let stopwatch = Stopwatch::start();
+        let deadline = stopwatch.0 + BUDGET;
+        let mut attempts = 0;
         loop {
             let connection = self.connection(deadline).await?;
-            tries += 1;
-            let error = match timeout_at(deadline, connection.query_typed(sql, parameters)).await {
-                Ok(Ok(rows)) => return Ok(rows),
-                Ok(Err(error)) => error,
-                Err(_elapsed) => {
-                    drop(Object::take(connection)); // the statement is still running on it
-                    return Err(QueryError::Unavailable(
-                        "the statement was still running at the end of its budget".into(),
-                    ));
+            attempts += 1;
+            match within(deadline, connection.query_typed(sql, parameters)).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => {
+                    if error.ends_the_connection() {
+                        drop(Object::take(connection));
+                    }
+                    self.before_another_attempt(error, attempts)?;
                 }
-            };
-            if is_lost(&error) {
-                drop(Object::take(connection));
-                self.pool.retain(|_, _| false); // what was frozen together died together
-                if tries == MAX_ATTEMPTS {
-                    return Err(QueryError::Unavailable(Box::new(Statement(error))));
-                }
-            } else if !is_transient(&error) || tries == MAX_ATTEMPTS {
-                return Err(QueryError::Refused(Statement(error)));
             }
         }
     }
@@ -158,12 +151,7 @@ impl Db {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Option<Row>, QueryError> {
-        let mut rows = self.query(sql, parameters).await?;
-        if rows.len() > 1 {
-            Err(QueryError::RowCount(rows.len()))
-        } else {
-            Ok(rows.pop())
-        }
+        at_most_one(self.query(sql, parameters).await?)
     }
 
     /// Runs a statement that gives exactly one row.
@@ -172,9 +160,45 @@ impl Db {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Row, QueryError> {
-        self.query_opt(sql, parameters)
-            .await?
-            .ok_or(QueryError::RowCount(0))
+        exactly_one(self.query(sql, parameters).await?)
+    }
+
+    /// Runs `work` in a transaction, which is committed if `work` succeeds and rolled back if not. All of it together has the
+    /// budget of a statement.
+    ///
+    /// Like a statement it is run again, from its beginning, when the connection is found dead or the server breaks a deadlock:
+    /// what `work` does must be safe to repeat, and is nothing but statements.
+    pub async fn transaction<T, Work>(
+        &self,
+        work: impl Fn(Transaction) -> Work,
+    ) -> Result<T, QueryError>
+    where
+        Work: Future<Output = Result<T, QueryError>>,
+    {
+        let stopwatch = Stopwatch::start();
+        let deadline = stopwatch.0 + BUDGET;
+        let mut attempts = 0;
+        loop {
+            let session = Arc::new(Session::new(self.connection(deadline).await?));
+            attempts += 1;
+            let result = work(Transaction::new(Arc::clone(&session), deadline)).await;
+            let session = Arc::into_inner(session).expect("the transaction ended with its work");
+            match session.end(result, deadline).await {
+                Ok(value) => return Ok(value),
+                Err(error) => self.before_another_attempt(error, attempts)?,
+            }
+        }
+    }
+
+    /// Prepares for another attempt, if there can be one after this error.
+    fn before_another_attempt(&self, error: QueryError, attempts: usize) -> Result<(), QueryError> {
+        if attempts == MAX_ATTEMPTS || !error.may_be_sent_again() {
+            return Err(error);
+        }
+        if error.ends_the_connection() {
+            self.pool.retain(|_, _| false); // what was frozen together died together
+        }
+        Ok(())
     }
 
     /// A connection, tried for until the deadline; after a refused password with the secret read anew, so that a rotation is
@@ -197,10 +221,10 @@ impl Db {
         match self.pool.get().await {
             Ok(connection) => Ok(connection),
             Err(PoolError::Backend(error)) => {
-                if may_be_the_login(&error) {
+                if is_login_refused(&error) {
                     self.login.refused(&login);
                 }
-                Err(QueryError::Unavailable(Box::new(Statement(error))))
+                Err(QueryError::Unavailable(Box::new(ServerError(error))))
             }
             Err(error) => Err(QueryError::Unavailable(error.into())),
         }
@@ -217,14 +241,44 @@ pub(crate) fn timed<T>(work: impl Future<Output = T>) -> impl Future<Output = (T
     TIME.scope(Cell::default(), timed)
 }
 
-/// When the database was asked something. Its end, however it comes, adds to the time of whoever is [`timed`].
-struct Asked(Instant);
+/// Measures one use of the database. Its end, however it comes, adds to the time of whoever is [`timed`].
+struct Stopwatch(Instant);
 
-impl Drop for Asked {
+impl Stopwatch {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Drop for Stopwatch {
     fn drop(&mut self) {
         // Nobody is timed while a function starts.
         let _ = TIME.try_with(|time| time.set(time.get() + self.0.elapsed()));
     }
+}
+
+/// The outcome of sending something to the server, if there is one at the deadline.
+async fn within<T>(
+    deadline: Instant,
+    sent: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, QueryError> {
+    match timeout_at(deadline, sent).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_elapsed) => Err(QueryError::Unavailable(
+            "the statement was still running at the end of its budget".into(),
+        )),
+    }
+}
+
+fn at_most_one(mut rows: Vec<Row>) -> Result<Option<Row>, QueryError> {
+    if rows.len() > 1 {
+        return Err(QueryError::RowCount(rows.len()));
+    }
+    Ok(rows.pop())
+}
+
+fn exactly_one(rows: Vec<Row>) -> Result<Row, QueryError> {
+    at_most_one(rows)?.ok_or(QueryError::RowCount(0))
 }
 
 /// A connection of its own, for what is no single statement: a migration.
@@ -238,121 +292,6 @@ pub async fn connect(
     let (client, _runs_until_the_client_is_dropped) = connector
         .connect(&tokio_postgres::Config::new())
         .await
-        .map_err(Statement)?;
+        .map_err(ServerError)?;
     Ok(client)
 }
-
-/// Whether a connection was refused for a password or a user that may be out of date.
-fn may_be_the_login(error: &tokio_postgres::Error) -> bool {
-    matches!(
-        error.code(),
-        Some(
-            &SqlState::INVALID_PASSWORD
-                | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
-                // PgBouncer gives no other reason, whatever it refuses a client for.
-                | &SqlState::PROTOCOL_VIOLATION
-        )
-    )
-}
-
-/// Whether the connection, rather than the statement, is at fault (PostgreSQL, appendix A).
-fn is_lost(error: &tokio_postgres::Error) -> bool {
-    match error.code() {
-        // Class 08 is "Connection Exception"; 57P01 to 57P05 are a server that goes or comes, or has waited for us too long.
-        // 25006 is one that may not write: it was the writer until another one took over, as Aurora's do.
-        Some(code) => {
-            code.code().starts_with("08")
-                || code.code().starts_with("57P")
-                || *code == SqlState::READ_ONLY_SQL_TRANSACTION
-        }
-        None => {
-            error.is_closed()
-                || error
-                    .source()
-                    .is_some_and(<dyn Error>::is::<std::io::Error>)
-        }
-    }
-}
-
-/// Whether the server took a statement back because of another one of the same moment.
-fn is_transient(error: &tokio_postgres::Error) -> bool {
-    matches!(
-        error.code(),
-        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
-    )
-}
-
-/// Why a statement gave no rows to work with.
-#[derive(Debug)]
-pub enum QueryError {
-    /// The database could not be reached in time.
-    Unavailable(Box<dyn Error + Send + Sync>),
-    /// The database refused the statement.
-    Refused(Statement),
-    /// The statement gave another number of rows than it can give.
-    RowCount(usize),
-}
-
-impl QueryError {
-    /// The constraint that refused the statement.
-    #[must_use]
-    pub fn constraint(&self) -> Option<&str> {
-        match self {
-            Self::Refused(Statement(error)) => error.as_db_error()?.constraint(),
-            Self::Unavailable(_) | Self::RowCount(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for QueryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(cause) => write!(f, "the database is not available: {cause}"),
-            Self::Refused(error) => write!(f, "the database refused the statement: {error}"),
-            Self::RowCount(rows) => write!(f, "the statement gave {rows} rows"),
-        }
-    }
-}
-
-impl Error for QueryError {}
-
-impl From<QueryError> for Problem {
-    fn from(error: QueryError) -> Self {
-        match error {
-            QueryError::Unavailable(_) => Self::unavailable(error),
-            QueryError::Refused(_) | QueryError::RowCount(_) => Self::internal(error),
-        }
-    }
-}
-
-/// An error of the server, told without the DETAIL, in which PostgreSQL repeats addresses and names.
-pub struct Statement(tokio_postgres::Error);
-
-impl fmt::Display for Statement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Reason(&self.0).fmt(f)
-    }
-}
-
-/// What an error of the server says, without the DETAIL.
-pub struct Reason<'a>(pub &'a tokio_postgres::Error);
-
-impl fmt::Display for Reason<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_db_error() {
-            Some(error) => write!(f, "{} (SQLSTATE {})", error.message(), error.code().code()),
-            None => match self.0.source() {
-                Some(source) => write!(f, "{}: {source}", self.0),
-                None => write!(f, "{}", self.0),
-            },
-        }
-    }
-}
-
-impl fmt::Debug for Statement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Error for Statement {}

@@ -4,7 +4,7 @@ mod fields;
 mod page;
 mod response;
 
-pub use fields::{Fields, MAX_BODY, body, bytes, media_type};
+pub use fields::{Fields, MAX_BODY, Noted, body, bytes, media_type};
 pub use page::{List, Page, Position, page};
 pub use response::Response;
 

@@ -71,8 +71,8 @@ pub fn media_type(request: &Request) -> String {
     media_type.trim().to_ascii_lowercase()
 }
 
-/// The members of a JSON object, or the cells of a row, taken out one by one and checked; what is wrong is gathered, so that all
-/// of it can be told at once. A member that is null counts as absent.
+/// The fields of a JSON object, or the cells of a row, taken out one by one and checked. Errors are gathered, so that all of
+/// them can be told at once: take out every field first, and use `?` afterwards. A field that is null counts as absent.
 #[derive(Debug)]
 pub struct Fields {
     fields: Map<String, Value>,
@@ -80,7 +80,11 @@ pub struct Fields {
     errors: Vec<FieldError>,
 }
 
-/// Where the members are, in the words of who sent them.
+/// The sign that a field had an error, which its [`Fields`] have noted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Noted(());
+
+/// The place of the fields, in the words of the person who sent them.
 #[derive(Debug)]
 enum Place {
     /// A JSON object: its pointer, without the leading `#/`; empty for the body itself.
@@ -118,65 +122,64 @@ impl Fields {
         Self::new(fields, Place::Row(row))
     }
 
-    /// Takes out a text that may be absent.
-    pub fn optional<T: FromStr<Err = ValidationError>>(&mut self, name: &str) -> Option<T> {
-        match self.take(name)? {
-            Value::String(text) => match text.parse() {
-                Ok(checked) => Some(checked),
-                Err(ValidationError(detail)) => self.fault(name, detail),
+    /// Takes out a string that may be absent.
+    pub fn optional<T: FromStr<Err = ValidationError>>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<T>, Noted> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => match text.parse() {
+                Ok(checked) => Ok(Some(checked)),
+                Err(ValidationError(detail)) => Err(self.note(name, detail)),
             },
-            _ => self.fault(name, "must be a string"),
+            Some(_) => Err(self.note(name, "must be a string")),
         }
     }
 
-    /// Takes out a text that must be there.
-    pub fn required<T: FromStr<Err = ValidationError>>(&mut self, name: &str) -> Option<T> {
-        if self.is_absent(name) {
-            self.fields.remove(name);
-            return self.fault(name, "is required");
-        }
-        self.optional(name)
+    /// Takes out a string that must be there.
+    pub fn required<T: FromStr<Err = ValidationError>>(&mut self, name: &str) -> Result<T, Noted> {
+        self.optional(name)?
+            .ok_or_else(|| self.note(name, "is required"))
     }
 
-    /// Takes out a truth that may be absent.
-    pub fn optional_flag(&mut self, name: &str) -> Option<bool> {
-        match self.take(name)? {
-            Value::Bool(flag) => Some(flag),
-            _ => self.fault(name, "must be true or false"),
+    /// Takes out `true` or `false`, which may be absent.
+    pub fn optional_flag(&mut self, name: &str) -> Result<Option<bool>, Noted> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(_) => Err(self.note(name, "must be true or false")),
         }
     }
 
     /// Takes out an id that must be there.
-    pub fn required_id(&mut self, name: &str) -> Option<Uuid> {
+    pub fn required_id(&mut self, name: &str) -> Result<Uuid, Noted> {
         match self.take(name) {
-            None => self.fault(name, "is required"),
-            Some(value) => id(&value).or_else(|| self.fault(name, "must be a UUID")),
+            None => Err(self.note(name, "is required")),
+            Some(value) => id(&value).ok_or_else(|| self.note(name, "must be a UUID")),
         }
     }
 
     /// Takes out a list of ids whose number is in `count`.
-    pub fn required_ids(&mut self, name: &str, count: RangeInclusive<usize>) -> Option<Vec<Uuid>> {
+    pub fn required_ids(
+        &mut self,
+        name: &str,
+        count: RangeInclusive<usize>,
+    ) -> Result<Vec<Uuid>, Noted> {
         match self.take(name) {
-            None => self.fault(name, "is required"),
+            None => Err(self.note(name, "is required")),
             Some(Value::Array(values)) if count.contains(&values.len()) => {
-                let ids: Vec<Uuid> = values
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(index, value)| {
-                        id(value)
-                            .or_else(|| self.fault(&format!("{name}/{index}"), "must be a UUID"))
-                    })
-                    .collect();
-                (ids.len() == values.len()).then_some(ids)
+                let ids = values.iter().enumerate().map(|(index, value)| {
+                    let place = format!("{name}/{index}");
+                    id(value).ok_or_else(|| self.note(&place, "must be a UUID"))
+                });
+                // Every id is looked at before the first error is passed on.
+                ids.collect::<Vec<_>>().into_iter().collect()
             }
-            Some(_) => self.fault(
-                name,
-                format!(
-                    "must be a list of {} to {} UUIDs",
-                    count.start(),
-                    count.end()
-                ),
-            ),
+            Some(_) => {
+                let (least, most) = (count.start(), count.end());
+                Err(self.note(name, format!("must be a list of {least} to {most} UUIDs")))
+            }
         }
     }
 
@@ -186,35 +189,42 @@ impl Fields {
         name: &str,
         count: RangeInclusive<usize>,
         mut read: impl FnMut(&mut Fields),
-    ) {
+    ) -> Result<(), Noted> {
         let values = match self.take(name) {
-            None => return self.note(name, "is required"),
+            None => return Err(self.note(name, "is required")),
             Some(Value::Array(values)) => values,
-            Some(_) => return self.note(name, "must be a list of objects"),
+            Some(_) => return Err(self.note(name, "must be a list of objects")),
         };
+        let mut outcome = Ok(());
         if !count.contains(&values.len()) {
             let (least, most) = (count.start(), count.end());
-            self.note(name, format!("must be a list of {least} to {most} objects"));
+            outcome = Err(self.note(name, format!("must be a list of {least} to {most} objects")));
         }
         for (index, value) in values.into_iter().take(*count.end()).enumerate() {
             let pointer = format!("{name}/{index}");
             if let Value::Object(fields) = value {
                 let mut item = Self::new(fields, Place::Item(pointer));
                 read(&mut item);
-                self.errors.append(&mut item.into_errors());
+                let mut errors = item.into_errors();
+                if !errors.is_empty() {
+                    outcome = Err(Noted(()));
+                    self.errors.append(&mut errors);
+                }
             } else {
-                self.note(&pointer, "must be an object");
+                outcome = Err(self.note(&pointer, "must be an object"));
             }
         }
+        outcome
     }
 
-    /// Notes that what is at this pointer, given without its leading `#/` and from these members on, is wrong.
-    pub fn note(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) {
+    /// Notes that what is at this pointer, given without its leading `#/` and from these fields on, is wrong.
+    pub fn note(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) -> Noted {
         self.errors.push(match &self.place {
             Place::Item(object) if object.is_empty() => FieldError::at(pointer, detail),
             Place::Item(object) => FieldError::at(format_args!("{object}/{pointer}"), detail),
             Place::Row(row) => FieldError::in_row(*row, Some(pointer), detail),
         });
+        Noted(())
     }
 
     /// Where these members are, to name the place in the fault of another one: `#/athletes/1`, or `row 3`.
@@ -223,27 +233,22 @@ impl Fields {
         self.place.to_string()
     }
 
-    fn fault<T>(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) -> Option<T> {
-        self.note(pointer, detail);
-        None
-    }
-
     /// Whether there is no such member, or it is null.
     #[must_use]
     pub fn is_absent(&self, name: &str) -> bool {
         self.fields.get(name).is_none_or(Value::is_null)
     }
 
-    /// The input, if nothing was wrong with the members and none is left over; it is `Some` unless a fault was noted.
-    pub fn finish<T>(self, input: Option<T>) -> Result<T, Problem> {
+    /// The input, if nothing is wrong with the fields and none is left over.
+    pub fn finish<T>(self, input: Result<T, Noted>) -> Result<T, Problem> {
         let errors = self.into_errors();
         match input {
-            Some(input) if errors.is_empty() => Ok(input),
+            Ok(input) if errors.is_empty() => Ok(input),
             _ => Err(Problem::invalid_input(errors)),
         }
     }
 
-    /// What was wrong with the members; one that is left over is not known, which is wrong too.
+    /// The errors of the fields. A field that is left over is not known, which is an error too.
     #[must_use]
     pub fn into_errors(mut self) -> Vec<FieldError> {
         for name in mem::take(&mut self.fields).keys().take(MAX_UNKNOWN) {
@@ -375,8 +380,20 @@ mod tests {
             fields.required::<Name>("nothing"),
             fields.optional::<Name>("gone"),
         );
-        assert_eq!(input, (None, None, None, None, None, None, None));
-        let response = Response::problem(&fields.finish(Some(())).unwrap_err(), "id").json();
+        let noted = || Noted(());
+        assert_eq!(
+            input,
+            (
+                Err(noted()),
+                Err(noted()),
+                Err(noted()),
+                Err(noted()),
+                Err(noted()),
+                Err(noted()),
+                Ok(None)
+            )
+        );
+        let response = Response::problem(&fields.finish(Ok(())).unwrap_err(), "id").json();
         assert_eq!(
             response["errors"],
             json!([
@@ -409,8 +426,8 @@ mod tests {
 
     /// Reads an email and a name, and says where they were.
     fn read(fields: &mut Fields) -> String {
-        fields.required::<Email>("email");
-        fields.optional::<Name>("name");
+        let _ = fields.required::<Email>("email");
+        let _ = fields.optional::<Name>("name");
         fields.place()
     }
 
@@ -421,10 +438,10 @@ mod tests {
                 .to_string();
         let mut fields = body(&request(JSON, Some(&text), false)).unwrap();
         let mut places = Vec::new();
-        fields.required_objects("people", 1..=4, |person| places.push(read(person)));
+        let _ = fields.required_objects("people", 1..=4, |person| places.push(read(person)));
         assert_eq!(places, ["#/people/0", "#/people/2"]);
-        fields.required_objects("animals", 0..=4, |_| ());
-        let response = Response::problem(&fields.finish(Some(())).unwrap_err(), "id").json();
+        let _ = fields.required_objects("animals", 0..=4, |_| ());
+        let response = Response::problem(&fields.finish(Ok(())).unwrap_err(), "id").json();
         assert_eq!(
             response["errors"],
             json!([

@@ -1,0 +1,68 @@
+use super::{Email, closed_set::closed_set};
+
+closed_set! {
+    /// The way an invitation is sent.
+    pub enum Channel {
+        /// A mail, by SES.
+        Email = "email",
+        /// A text message, by SNS.
+        Sms = "sms",
+    }
+}
+
+impl Channel {
+    /// The way to somebody with this address: by mail, or by text message where there is none.
+    #[must_use]
+    pub fn to(email: Option<&Email>) -> Self {
+        email.map_or(Self::Sms, |_| Self::Email)
+    }
+}
+
+closed_set! {
+    /// The state of an invitation. The last three have ended; the others are open: the code works in each of them until
+    /// `expires_at`.
+    pub enum InvitationStatus {
+        /// It waits to be sent, or to be sent again.
+        Queued = "queued",
+        /// The provider took it.
+        Sent = "sent",
+        /// It is in the mailbox, or in its folder for spam.
+        Delivered = "delivered",
+        /// It came back.
+        Bounced = "bounced",
+        /// The person marked it as unwanted.
+        Complained = "complained",
+        /// It was refused, or could not be sent in all attempts.
+        Failed = "failed",
+        /// Somebody was linked by it.
+        Accepted = "accepted",
+        /// It was taken back, or replaced by another one.
+        Revoked = "revoked",
+        /// It was not accepted in time.
+        Expired = "expired",
+    }
+}
+
+closed_set! {
+    /// The proof that an account is an athlete.
+    pub enum LinkedVia {
+        /// The verified address of the account is the one that was invited.
+        Email = "email",
+        /// The person typed the athlete's code.
+        Code = "code",
+    }
+}
+
+closed_set! {
+    /// The outcome of an attempt to send an invitation.
+    pub enum AttemptOutcome {
+        /// The provider took it.
+        Sent = "sent",
+        /// The provider wants fewer at a time.
+        Throttled = "throttled",
+        /// It will never be taken.
+        Refused = "refused",
+        /// It was not taken this time.
+        Failed = "failed",
+    }
+}

@@ -1,0 +1,129 @@
+use crate::platform::problem::Problem;
+use std::error::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+/// The reason why a statement or a transaction gave nothing to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The database could not be reached in time, or was still at work at the end of the budget.
+    #[error("the database is not available: {0}")]
+    Unavailable(Box<dyn Error + Send + Sync>),
+    /// The connection was lost. The statement may have been carried out.
+    #[error("the connection was lost: {0}")]
+    ConnectionLost(ServerError),
+    /// The server took the statement back because of another one: a deadlock, or a serialization failure.
+    #[error("the statement was taken back: {0}")]
+    Conflict(ServerError),
+    /// The database refused the statement.
+    #[error("the database refused the statement: {0}")]
+    Refused(ServerError),
+    /// The statement gave another number of rows than it can give.
+    #[error("the statement gave {0} rows")]
+    RowCount(usize),
+}
+
+impl QueryError {
+    /// The constraint that refused the statement.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Refused(ServerError(error)) => error.as_db_error().and_then(DbError::constraint),
+            _ => None,
+        }
+    }
+
+    /// Whether the same statement, or the whole transaction, may be sent again within the budget.
+    pub(super) fn may_be_sent_again(&self) -> bool {
+        matches!(self, Self::ConnectionLost(_) | Self::Conflict(_))
+    }
+
+    /// Whether the connection can't be used any more: it is dead, or a statement is still running on it.
+    pub(super) fn ends_the_connection(&self) -> bool {
+        matches!(self, Self::ConnectionLost(_) | Self::Unavailable(_))
+    }
+}
+
+impl From<tokio_postgres::Error> for QueryError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if is_connection_lost(&error) {
+            Self::ConnectionLost(ServerError(error))
+        } else if is_conflict(&error) {
+            Self::Conflict(ServerError(error))
+        } else {
+            Self::Refused(ServerError(error))
+        }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Unavailable(_)
+            | QueryError::ConnectionLost(_)
+            | QueryError::Conflict(_) => Self::unavailable(error),
+            QueryError::Refused(_) | QueryError::RowCount(_) => Self::internal(error),
+        }
+    }
+}
+
+/// An error of the server. It shows the message and the SQLSTATE, but not the DETAIL, in which PostgreSQL repeats addresses
+/// and names; so it has no source either.
+#[derive(thiserror::Error)]
+#[error("{}", server_message(.0))]
+pub struct ServerError(pub(super) tokio_postgres::Error);
+
+impl std::fmt::Debug for ServerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// The message and the SQLSTATE of an error of the server, without its DETAIL.
+#[must_use]
+pub fn server_message(error: &tokio_postgres::Error) -> String {
+    match (error.as_db_error(), error.source()) {
+        (Some(refusal), _) => format!("{} (SQLSTATE {})", refusal.message(), refusal.code().code()),
+        (None, Some(source)) => format!("{error}: {source}"),
+        (None, None) => error.to_string(),
+    }
+}
+
+/// Whether a connection was refused for a password or a user that may be out of date.
+pub(super) fn is_login_refused(error: &tokio_postgres::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(
+            &SqlState::INVALID_PASSWORD
+                | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+                // PgBouncer gives no other reason, whatever it refuses a client for.
+                | &SqlState::PROTOCOL_VIOLATION
+        )
+    )
+}
+
+/// Whether the connection, rather than the statement, is at fault (PostgreSQL, appendix A).
+fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        // Class 08 is "Connection Exception"; 57P01 to 57P05 are a server that goes or comes, or has waited for us too long.
+        // 25006 is one that may not write: it was the writer until another one took over, as Aurora's do.
+        Some(code) => {
+            code.code().starts_with("08")
+                || code.code().starts_with("57P")
+                || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+        }
+        None => {
+            error.is_closed()
+                || error
+                    .source()
+                    .is_some_and(<dyn Error>::is::<std::io::Error>)
+        }
+    }
+}
+
+/// Whether the server took a statement back because of another one of the same moment.
+fn is_conflict(error: &tokio_postgres::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+    )
+}

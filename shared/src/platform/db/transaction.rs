@@ -1,0 +1,110 @@
+use super::{Parameter, QueryError, Row, at_most_one, exactly_one, within};
+use deadpool_postgres::Object;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio::time::Instant;
+
+/// Statements that take effect together or not at all, one after the other on one connection.
+///
+/// It runs at READ COMMITTED: each statement sees what was committed when it began. So the first one locks the rows that
+/// matter, and those after it see them as they are, and as they stay until the end.
+///
+/// A statement that fails ends the transaction: pass its error on. Nothing of a transaction is left in the session.
+pub struct Transaction {
+    session: Arc<Session>,
+    deadline: Instant,
+    has_begun: AtomicBool,
+}
+
+impl Transaction {
+    pub(super) fn new(session: Arc<Session>, deadline: Instant) -> Self {
+        Self {
+            session,
+            deadline,
+            has_begun: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs one statement and gives its rows.
+    pub async fn query(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, QueryError> {
+        let connection = self.session.connection();
+        let rows = async {
+            if self.has_begun.swap(true, Ordering::Relaxed) {
+                return connection.query_typed(sql, parameters).await;
+            }
+            // Sent together with the first statement: it costs no round trip.
+            let begin = connection.batch_execute("BEGIN");
+            let (begun, rows) = tokio::join!(begin, connection.query_typed(sql, parameters));
+            begun.and(rows)
+        };
+        within(self.deadline, rows).await
+    }
+
+    /// Runs a statement that gives one row or none.
+    pub async fn query_opt(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Option<Row>, QueryError> {
+        at_most_one(self.query(sql, parameters).await?)
+    }
+
+    /// Runs a statement that gives exactly one row.
+    pub async fn query_one(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Row, QueryError> {
+        exactly_one(self.query(sql, parameters).await?)
+    }
+}
+
+/// A connection with a transaction on it. Dropped before the end, as when the request is given up, it is closed: the pool would
+/// hand it to another request in the middle of the transaction.
+pub(super) struct Session(Option<Object>);
+
+impl Session {
+    pub(super) fn new(connection: Object) -> Self {
+        Self(Some(connection))
+    }
+
+    fn connection(&self) -> &Object {
+        self.0
+            .as_ref()
+            .expect("only the end takes the connection out")
+    }
+
+    /// Ends the transaction as `result` says, and gives the connection back to the pool where nothing is left on it.
+    pub(super) async fn end<T>(
+        mut self,
+        result: Result<T, QueryError>,
+        deadline: Instant,
+    ) -> Result<T, QueryError> {
+        match result {
+            Ok(value) => {
+                within(deadline, self.connection().batch_execute("COMMIT")).await?;
+                drop(self.0.take());
+                Ok(value)
+            }
+            Err(error) => {
+                if !error.ends_the_connection() {
+                    within(deadline, self.connection().batch_execute("ROLLBACK")).await?;
+                    drop(self.0.take());
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.0.take().map(Object::take));
+    }
+}
