@@ -6,7 +6,7 @@ use std::{
     path::Path,
     time::Duration,
 };
-use tests::{Overheard, Person, TestApp, story};
+use tests::{Overheard, Person, TestApp, Verbatim, story};
 use tokio::time::Instant;
 use tokio_postgres::{
     Client,
@@ -56,7 +56,7 @@ fn no_statement_reads_a_large_table_from_end_to_end() {
         for (change, statement, fault) in [
             (
                 "DROP INDEX athlete_by_open_email",
-                "link_athletes",
+                "lock_candidates",
                 ": Bitmap Index Scan of athlete_email_key (email = ",
             ),
             (
@@ -286,6 +286,13 @@ async fn read(person: &Person, path: &str) {
     }
 }
 
+fn typed(parameters: &[(Verbatim, Type)]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    let typed = parameters.iter();
+    typed
+        .map(|(value, of_type)| (value as _, of_type.clone()))
+        .collect()
+}
+
 /// The names of the statements in the program: each opens with `-- its_name`.
 fn statements_of(root: &Path) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
@@ -361,13 +368,17 @@ impl Planner {
         let scans = "SELECT relname, seq_scan FROM pg_stat_xact_user_tables ORDER BY relid";
         let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) {}", statement.sql);
         let parameters = statement.parameters();
-        let parameters: Vec<_> = parameters
-            .iter()
-            .map(|(value, of_type)| (value as &(dyn ToSql + Sync), of_type.clone()))
-            .collect();
+        let parameters = typed(&parameters);
 
         // Taken back when it is dropped.
         let transaction = self.client.transaction().await.expect("a transaction");
+        for earlier in &statement.before {
+            let parameters = earlier.parameters();
+            let rows = transaction
+                .query_typed(&earlier.sql, &typed(&parameters))
+                .await;
+            rows.expect("it has succeeded before");
+        }
         let before = transaction.query_typed(scans, &[]).await;
         let plan = transaction.query_typed(&explain, &parameters).await;
         let plan = plan.unwrap_or_else(|error| panic!("{error:?} in {}", statement.sql));

@@ -11,4 +11,4 @@ pub use functions::invoke;
 pub use log::{Log, overhear};
 pub use services::{Shared, run, shared};
 pub use story::{Person, Response, TestApp, id, story};
-pub use wiretap::{Overheard, Wiretap};
+pub use wiretap::{Overheard, Verbatim, Wiretap};

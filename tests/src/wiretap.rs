@@ -27,6 +27,8 @@ pub struct Wiretap {
 pub struct Overheard {
     /// The statement.
     pub sql: String,
+    /// The statements before it in its transaction.
+    pub before: Vec<Overheard>,
     types: Vec<u32>,
     values: Vec<Option<Vec<u8>>>,
 }
@@ -92,14 +94,24 @@ async fn listen(
     server.write_all(&startup).await?;
 
     let mut statement = Overheard::default();
+    let mut transaction: Option<Vec<Overheard>> = None;
     loop {
         let tag = client.read_u8().await?;
         let message = message(vec![tag], &mut client).await?;
         let mut rest = Message(&message[5..]);
         match tag {
             b'P' => statement = rest.parse(),
+            // A transaction begins and ends with a simple query.
+            b'Q' => transaction = (rest.text() == "BEGIN").then(Vec::new),
             b'B' => {
                 statement.values = rest.bind();
+                statement.before = transaction.clone().unwrap_or_default();
+                if let Some(transaction) = &mut transaction {
+                    transaction.push(Overheard {
+                        before: Vec::new(),
+                        ..statement.clone()
+                    });
+                }
                 overheard
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -129,6 +141,7 @@ impl<'a> Message<'a> {
         let _name = self.text();
         Overheard {
             sql: self.text(),
+            before: Vec::new(),
             types: (0..self.int16()).map(|_| self.int32()).collect(),
             values: Vec::new(),
         }

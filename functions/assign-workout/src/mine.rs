@@ -43,7 +43,8 @@ const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
     ORDER BY assignment.created_at DESC, assignment.id DESC
     LIMIT $4";
 
-/// Locks the athletes that the caller is and that have the workout, so that two changes of one athlete take their turns.
+/// Locks the athletes that the caller is and that have the workout, so that two changes of one athlete take their turns; and
+/// their assignments of it, which may be taken back at this moment.
 ///
 /// $1 caller, $2 workout. No row: the workout is not assigned to the caller.
 const LOCK_ATHLETES: &str = "-- lock_athletes
@@ -51,7 +52,7 @@ const LOCK_ATHLETES: &str = "-- lock_athletes
     FROM athlete JOIN workout_athlete AS assignment ON assignment.athlete_id = athlete.id
     WHERE athlete.user_id = $1 AND assignment.workout_id = $2
     ORDER BY athlete.id
-    FOR NO KEY UPDATE OF athlete";
+    FOR NO KEY UPDATE OF athlete, assignment";
 
 /// An athlete follows one workout at a time: the others are let go. $1 athletes, $2 the workout that is kept.
 const LET_OTHERS_GO: &str = "-- let_others_go

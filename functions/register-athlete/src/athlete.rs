@@ -69,8 +69,8 @@ impl Athlete {
         Self {
             id: row.get("id"),
             business_id,
-            email: registration.email.clone(),
-            phone: registration.phone.clone(),
+            email: registration.contact.email.clone(),
+            phone: registration.contact.phone.clone(),
             full_name: registration.full_name.clone(),
             locale: registration.locale.clone(),
             athlete_code,

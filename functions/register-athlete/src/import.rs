@@ -3,7 +3,7 @@ mod spreadsheet;
 use crate::{
     app::App,
     athlete::{Athlete, roster_columns},
-    registration::{MAX_DRAWS, Registration},
+    registration::{Contact, MAX_DRAWS, Registration},
 };
 use serde::Serialize;
 use shared::{
@@ -33,14 +33,18 @@ struct Reader {
 impl Reader {
     /// Takes an athlete out of the members. Whose contact has been there before is not another athlete, but a fault.
     fn read(&mut self, fields: &mut Fields) {
-        let Ok(athlete) = Registration::read(fields) else {
-            return;
-        };
+        let contact = Contact::read(fields);
+        let known = contact.as_ref().ok().cloned();
+        let athlete = Registration::with_contact(contact, fields);
         // As in the database, a phone tells athletes apart only where there is no email.
-        let contact = match (&athlete.email, &athlete.phone) {
-            (Some(email), _) => Some(("email", email.as_str())),
-            (None, Some(phone)) => Some(("phone", phone.as_str())),
-            (None, None) => None,
+        let contact = match &known {
+            Some(Contact {
+                email: Some(email), ..
+            }) => Some(("email", email.as_str())),
+            Some(Contact {
+                phone: Some(phone), ..
+            }) => Some(("phone", phone.as_str())),
+            _ => None,
         };
         if let Some((name, contact)) = contact {
             match self.seen.entry(contact.to_owned()) {
@@ -50,7 +54,7 @@ impl Reader {
                 Entry::Vacant(new) => drop(new.insert(fields.place())),
             }
         }
-        self.athletes.push(athlete);
+        self.athletes.extend(athlete);
     }
 }
 
@@ -279,11 +283,11 @@ impl Import {
     }
 
     fn emails(&self) -> Vec<&Option<Email>> {
-        self.athletes.iter().map(|a| &a.email).collect()
+        self.athletes.iter().map(|a| &a.contact.email).collect()
     }
 
     fn phones(&self) -> Vec<&Option<Phone>> {
-        self.athletes.iter().map(|a| &a.phone).collect()
+        self.athletes.iter().map(|a| &a.contact.phone).collect()
     }
 
     /// One item for each athlete that was given, in that order.

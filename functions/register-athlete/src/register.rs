@@ -2,7 +2,7 @@ use crate::{
     app::App,
     athlete::{Athlete, roster_columns},
     deliver::{Gym, deliver},
-    registration::{MAX_DRAWS, Registration},
+    registration::{Contact, MAX_DRAWS, Registration},
 };
 use shared::{
     domain::limits::LEASE,
@@ -83,8 +83,7 @@ async fn register(
     registration: &Registration,
 ) -> Result<Registered, Problem> {
     let Registration {
-        email,
-        phone,
+        contact: Contact { email, phone },
         full_name,
         locale,
     } = registration;

@@ -6,30 +6,36 @@ use shared::{
 /// How often a code is drawn. A taken one comes about once in 2⁴⁵ / (athletes) draws: a second in a row is not chance.
 pub(crate) const MAX_DRAWS: usize = 4;
 
-/// An athlete as the gym describes them: an email or a phone, and more if the gym likes.
+/// An athlete as the gym describes them.
 pub(crate) struct Registration {
-    pub(crate) email: Option<Email>,
-    pub(crate) phone: Option<Phone>,
+    pub(crate) contact: Contact,
     pub(crate) full_name: Option<Name>,
     pub(crate) locale: Locale,
+}
+
+/// The way to reach an athlete: an email, a phone or both.
+#[derive(Clone)]
+pub(crate) struct Contact {
+    pub(crate) email: Option<Email>,
+    pub(crate) phone: Option<Phone>,
 }
 
 impl Registration {
     /// Takes it out of the fields.
     pub(crate) fn read(fields: &mut Fields) -> Result<Self, Noted> {
-        let has_contact = if fields.is_absent("email") && fields.is_absent("phone") {
-            Err(fields.note("email", "is required, or a phone"))
-        } else {
-            Ok(())
-        };
-        let email = fields.optional("email");
-        let phone = fields.optional("phone");
+        let contact = Contact::read(fields);
+        Self::with_contact(contact, fields)
+    }
+
+    /// Takes the rest of it out of the fields, after the contact.
+    pub(crate) fn with_contact(
+        contact: Result<Contact, Noted>,
+        fields: &mut Fields,
+    ) -> Result<Self, Noted> {
         let full_name = fields.optional("full_name");
         let locale = fields.optional("locale");
-        has_contact?;
         Ok(Self {
-            email: email?,
-            phone: phone?,
+            contact: contact?,
             full_name: full_name?,
             locale: locale?.unwrap_or_default(),
         })
@@ -37,6 +43,23 @@ impl Registration {
 
     /// The way the invitation is sent: by mail where there is an address.
     pub(crate) fn channel(&self) -> Channel {
-        Channel::to(self.email.as_ref())
+        Channel::to(self.contact.email.as_ref())
+    }
+}
+
+impl Contact {
+    /// Takes it out of the fields.
+    pub(crate) fn read(fields: &mut Fields) -> Result<Self, Noted> {
+        if fields.is_absent("email") && fields.is_absent("phone") {
+            let _ = fields.optional::<Email>("email");
+            let _ = fields.optional::<Phone>("phone");
+            return Err(fields.note("email", "is required, or a phone"));
+        }
+        let email = fields.optional("email");
+        let phone = fields.optional("phone");
+        Ok(Self {
+            email: email?,
+            phone: phone?,
+        })
     }
 }
