@@ -4,6 +4,7 @@
 mod athlete_code;
 mod closed_set;
 mod email;
+mod error_code;
 mod invitation;
 pub mod limits;
 mod locale;
@@ -12,17 +13,26 @@ mod phone;
 
 pub use athlete_code::AthleteCode;
 pub use email::Email;
+pub use error_code::ErrorCode;
 pub use invitation::{AttemptOutcome, Channel, InvitationStatus, LinkedVia};
 pub use locale::Locale;
 pub use name::Name;
 pub use phone::Phone;
 
-/// What is wrong with a text, in words for the person who sent it. It never repeats what was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ValidationError(pub &'static str);
+/// The error of a text, in words for the person who sent it. It never repeats what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ValidationError {
+    /// The kind of error.
+    pub code: ErrorCode,
+    /// The sentence that the client reads, after the name of the field.
+    pub detail: &'static str,
+}
 
-impl std::fmt::Display for ValidationError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
+impl ValidationError {
+    /// An error of this kind.
+    #[must_use]
+    pub const fn new(code: ErrorCode, detail: &'static str) -> Self {
+        Self { code, detail }
     }
 }

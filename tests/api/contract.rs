@@ -1,7 +1,10 @@
 use serde_json::json;
-use shared::platform::{
-    config::{ConfigError, Variables},
-    db::DbConfig,
+use shared::{
+    domain::{Channel, ErrorCode, InvitationStatus, LinkedVia},
+    platform::{
+        config::{ConfigError, Variables},
+        db::DbConfig,
+    },
 };
 use std::{cell::RefCell, collections::BTreeSet};
 use tests::{
@@ -104,6 +107,41 @@ fn a_function_is_given_the_variables_that_it_reads_and_no_others() {
             );
         }
     });
+}
+
+#[test]
+fn closed_sets_are_the_same_in_the_program_the_contract_and_the_schema() {
+    story(async |app| {
+        let contract = Contract::read(&app.shared.workspace.root);
+        let codes = ErrorCode::ALL.iter().map(|code| code.as_str().to_owned());
+        assert_eq!(contract.values_of("ErrorCode"), codes.collect());
+
+        for (constraint, texts) in [
+            (
+                "invitation_status",
+                texts(InvitationStatus::ALL, InvitationStatus::as_str),
+            ),
+            ("invitation_channel", texts(Channel::ALL, Channel::as_str)),
+            (
+                "athlete_linked_via",
+                texts(LinkedVia::ALL, LinkedVia::as_str),
+            ),
+        ] {
+            let definition: String = app
+                .ask(&format!(
+                    "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = '{constraint}'"
+                ))
+                .await;
+            let allowed = definition.split('\'').skip(1).step_by(2).map(str::to_owned);
+            assert_eq!(allowed.collect::<BTreeSet<_>>(), texts, "{constraint}");
+        }
+    });
+}
+
+fn texts<T: Copy>(all: &[T], as_str: impl Fn(T) -> &'static str) -> BTreeSet<String> {
+    all.iter()
+        .map(|member| as_str(*member).to_owned())
+        .collect()
 }
 
 /// What `migrate` reads.

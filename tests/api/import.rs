@@ -222,8 +222,8 @@ fn a_dry_run_says_what_would_happen_and_writes_nothing() {
             assert_eq!(
                 response.expect(422)["errors"],
                 json!([
-                    {"parameter": "dry_run", "detail": "must be true or false"},
-                    {"pointer": "#/athletes/0/email", "detail": "is required, or a phone"},
+                    {"parameter": "dry_run", "code": "wrong_type", "detail": "must be true or false"},
+                    {"pointer": "#/athletes/0/email", "code": "required", "detail": "is required, or a phone"},
                 ]),
                 "{wrong:?}"
             );
@@ -263,25 +263,25 @@ fn every_fault_of_every_row_is_told_at_once_and_nothing_is_stored() {
         for (body, errors) in [
             (
                 json!({}),
-                json!([{"pointer": "#/athletes", "detail": "is required"}]),
+                json!([{"pointer": "#/athletes", "code": "required", "detail": "is required"}]),
             ),
             (
                 json!({"athletes": {}}),
-                json!([{"pointer": "#/athletes", "detail": "must be a list of objects"}]),
+                json!([{"pointer": "#/athletes", "code": "wrong_type", "detail": "must be a list of objects"}]),
             ),
             (
                 json!({"athletes": []}),
-                json!([{"pointer": "#/athletes", "detail": "must be a list of 1 to 500 objects"}]),
+                json!([{"pointer": "#/athletes", "code": "list_length", "detail": "must be a list of 1 to 500 objects"}]),
             ),
             (
                 many(501),
-                json!([{"pointer": "#/athletes", "detail": "must be a list of 1 to 500 objects"}]),
+                json!([{"pointer": "#/athletes", "code": "list_length", "detail": "must be a list of 1 to 500 objects"}]),
             ),
             (
                 json!({"athletes": [[], null]}),
                 json!([
-                    {"pointer": "#/athletes/0", "detail": "must be an object"},
-                    {"pointer": "#/athletes/1", "detail": "must be an object"},
+                    {"pointer": "#/athletes/0", "code": "wrong_type", "detail": "must be an object"},
+                    {"pointer": "#/athletes/1", "code": "wrong_type", "detail": "must be an object"},
                 ]),
             ),
         ] {
@@ -306,12 +306,12 @@ fn duplicates_name_both_of_their_places() {
             {"email": " ada@example.org"},
         ]});
         let response = owner.post(&path(gym), &body).await.expect(422);
-        let is_in = |place: &str, first: &str| json!({"pointer": place, "detail": format!("is in {first} too")});
+        let is_in = |place: &str, first: &str| json!({"pointer": place, "code": "duplicate", "detail": format!("is in {first} too")});
         assert_eq!(
             response["errors"],
             json!([
-                {"pointer": "#/athletes/2/email", "detail": "must be plain ASCII, without spaces, quotes or control characters"},
-                {"pointer": "#/athletes/3/full_name", "detail": "must not be empty"},
+                {"pointer": "#/athletes/2/email", "code": "email_invalid", "detail": "must be plain ASCII, without spaces, quotes or control characters"},
+                {"pointer": "#/athletes/3/full_name", "code": "required", "detail": "must not be empty"},
                 is_in("#/athletes/3/email", "#/athletes/0"),
                 is_in("#/athletes/4/phone", "#/athletes/1"),
                 is_in("#/athletes/5/email", "#/athletes/0"),
@@ -324,8 +324,8 @@ fn duplicates_name_both_of_their_places() {
         assert_eq!(
             response["errors"],
             json!([
-                {"row": 5, "column": "email", "detail": "is in row 3 too"},
-                {"row": 6, "column": "phone", "detail": "is in row 4 too"},
+                {"row": 5, "column": "email", "code": "duplicate", "detail": "is in row 3 too"},
+                {"row": 6, "column": "phone", "code": "duplicate", "detail": "is in row 4 too"},
             ])
         );
         assert_eq!(rows(app).await, (0, 0));

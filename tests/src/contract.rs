@@ -38,6 +38,16 @@ impl Contract {
         }
     }
 
+    /// The values that a schema allows.
+    #[must_use]
+    pub fn values_of(&self, schema: &str) -> BTreeSet<String> {
+        let values = &self.document["components"]["schemas"][schema]["enum"];
+        let values = values.as_array().expect("the schema is an enum").iter();
+        values
+            .filter_map(|value| value.as_str().map(str::to_owned))
+            .collect()
+    }
+
     /// Every route.
     #[must_use]
     pub fn operations(&self) -> BTreeSet<Operation> {

@@ -1,10 +1,13 @@
 use serde::Serialize;
-use shared::platform::{
-    App,
-    auth::caller,
-    db::{Parameter, Type},
-    http::{Fields, Request, Response, body, path_id},
-    problem::{FieldError, Problem},
+use shared::{
+    domain::ErrorCode,
+    platform::{
+        App,
+        auth::caller,
+        db::{Parameter, Type},
+        http::{Fields, Request, Response, body, path_id},
+        problem::{FieldError, Problem},
+    },
 };
 use uuid::Uuid;
 
@@ -106,6 +109,7 @@ fn name_strangers(athlete_ids: &[Uuid], strangers: &[Uuid]) -> Problem {
         .map(|(index, id)| {
             FieldError::at(
                 format_args!("athlete_ids/{index}"),
+                ErrorCode::NotInGym,
                 format!("{id} is no athlete of this gym"),
             )
         });

@@ -1,11 +1,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::platform::{
-    App,
-    auth::caller,
-    db::{Parameter, QueryError, Row, Transaction, Type},
-    http::{Fields, List, Position, Request, Response, body, page, path_id},
-    problem::Problem,
+use shared::{
+    domain::ErrorCode,
+    platform::{
+        App,
+        auth::caller,
+        db::{Parameter, QueryError, Row, Transaction, Type},
+        http::{Fields, List, Position, Request, Response, body, page, path_id},
+        problem::Problem,
+    },
 };
 use uuid::Uuid;
 
@@ -18,7 +21,7 @@ struct Change {
 impl Change {
     fn read(mut body: Fields) -> Result<Self, Problem> {
         if body.is_absent("selected") && body.is_absent("completed") {
-            body.note("selected", "is required, or completed");
+            body.note("selected", ErrorCode::Required, "is required, or completed");
         }
         let selected = body.optional_flag("selected");
         let completed = body.optional_flag("completed");

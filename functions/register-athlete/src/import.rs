@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::Serialize;
 use shared::{
-    domain::{AthleteCode, Email, Phone},
+    domain::{AthleteCode, Email, ErrorCode, Phone},
     platform::{
         auth::caller,
         db::{Parameter, Row, Type},
@@ -49,7 +49,11 @@ impl Reader {
         if let Some((name, contact)) = contact {
             match self.seen.entry(contact.to_owned()) {
                 Entry::Occupied(first) => {
-                    fields.note(name, format!("is in {} too", first.get()));
+                    fields.note(
+                        name,
+                        ErrorCode::Duplicate,
+                        format!("is in {} too", first.get()),
+                    );
                 }
                 Entry::Vacant(new) => drop(new.insert(fields.place())),
             }
@@ -92,6 +96,7 @@ fn is_dry_run(request: &Request) -> Result<bool, Problem> {
         Some(["true"]) => Ok(true),
         Some(_) => Err(Problem::invalid_input(vec![FieldError::of_parameter(
             "dry_run",
+            ErrorCode::WrongType,
             "must be true or false",
         )])),
     }

@@ -1,5 +1,5 @@
 use shared::{
-    domain::{Channel, Email, Locale, Name, Phone},
+    domain::{Channel, Email, ErrorCode, Locale, Name, Phone},
     platform::http::{Fields, Noted},
 };
 
@@ -53,7 +53,7 @@ impl Contact {
         if fields.is_absent("email") && fields.is_absent("phone") {
             let _ = fields.optional::<Email>("email");
             let _ = fields.optional::<Phone>("phone");
-            return Err(fields.note("email", "is required, or a phone"));
+            return Err(fields.note("email", ErrorCode::Required, "is required, or a phone"));
         }
         let email = fields.optional("email");
         let phone = fields.optional("phone");

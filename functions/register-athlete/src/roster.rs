@@ -3,7 +3,7 @@ use crate::{
     athlete::{Athlete, roster_columns},
 };
 use shared::{
-    domain::InvitationStatus,
+    domain::{ErrorCode, InvitationStatus},
     platform::{
         auth::caller,
         db::Type,
@@ -21,7 +21,11 @@ fn status(request: &Request) -> Result<Option<InvitationStatus>, Problem> {
     InvitationStatus::from_text(text).map(Some).ok_or_else(|| {
         let all: Vec<_> = InvitationStatus::ALL.iter().map(|s| s.as_str()).collect();
         let detail = format!("must be one of {}", all.join(", "));
-        Problem::invalid_input(vec![FieldError::of_parameter("status", detail)])
+        Problem::invalid_input(vec![FieldError::of_parameter(
+            "status",
+            ErrorCode::NotAllowed,
+            detail,
+        )])
     })
 }
 

@@ -1,4 +1,4 @@
-use super::ValidationError;
+use super::{ErrorCode, ValidationError};
 use postgres_types::{FromSql, ToSql};
 use std::{fmt, str::FromStr};
 
@@ -56,7 +56,8 @@ impl FromStr for AthleteCode {
 
     /// Reads a code as a person types it: in any case, with spaces and hyphens anywhere, O for 0, I and L for 1.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        const FORM: ValidationError = ValidationError(
+        const FORM: ValidationError = ValidationError::new(
+            ErrorCode::AthleteCodeInvalid,
             "must be the ten letters and digits of the invitation, like 7ZQ4M-K2T9S",
         );
 
@@ -71,7 +72,8 @@ impl FromStr for AthleteCode {
             return Err(FORM);
         }
         if at_alpha(&values) != 0 {
-            return Err(ValidationError(
+            return Err(ValidationError::new(
+                ErrorCode::AthleteCodeTypo,
                 "has a typo: compare it with the invitation, character by character",
             ));
         }
@@ -228,7 +230,8 @@ mod tests {
             "7ZQ4M\0K2T9X",
             nine,
         ] {
-            let ValidationError(reason) = typed.parse::<AthleteCode>().expect_err(typed);
+            let ValidationError { detail: reason, .. } =
+                typed.parse::<AthleteCode>().expect_err(typed);
             assert!(
                 reason.contains("ten letters and digits"),
                 "{typed}: {reason}"

@@ -1,4 +1,4 @@
-use super::ValidationError;
+use super::{ErrorCode, ValidationError};
 use email_address::{EmailAddress, Options};
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
@@ -29,7 +29,10 @@ impl FromStr for Email {
     fn from_str(text: &str) -> Result<Self, ValidationError> {
         let text = text.trim_matches(' ');
         if text.len() > MAX_LENGTH {
-            return Err(ValidationError("must be at most 254 characters"));
+            return Err(ValidationError::new(
+                ErrorCode::TooLong,
+                "must be at most 254 characters",
+            ));
         }
         // SES takes no other characters in the local part; a domain with others has its ASCII form (RFC 5891).
         // A quoted local part may hold spaces and line breaks, and nobody has one.
@@ -37,13 +40,17 @@ impl FromStr for Email {
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && byte != b'"')
         {
-            return Err(ValidationError(
+            return Err(ValidationError::new(
+                ErrorCode::EmailInvalid,
                 "must be plain ASCII, without spaces, quotes or control characters",
             ));
         }
         // Mail software decodes it, and may find another address in it; none may have one (RFC 2047, section 5).
         if text.contains("=?") {
-            return Err(ValidationError("must not contain an encoded word: =?"));
+            return Err(ValidationError::new(
+                ErrorCode::EmailInvalid,
+                "must not contain an encoded word: =?",
+            ));
         }
         let options = Options::default()
             .with_required_tld()
@@ -52,7 +59,8 @@ impl FromStr for Email {
         EmailAddress::parse_with_options(text, options)
             .ok()
             .filter(|address| is_host_name(address.domain()))
-            .ok_or(ValidationError(
+            .ok_or(ValidationError::new(
+                ErrorCode::EmailInvalid,
                 "must be a mail address like ada@example.org",
             ))?;
         Ok(Self(text.to_ascii_lowercase()))

@@ -1,4 +1,4 @@
-use super::ValidationError;
+use super::{ErrorCode, ValidationError};
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::str::FromStr;
@@ -37,7 +37,8 @@ impl FromStr for Locale {
         if language_is_right && others_are_right {
             Ok(Self(text.to_owned()))
         } else {
-            Err(ValidationError(
+            Err(ValidationError::new(
+                ErrorCode::LocaleInvalid,
                 "must be a language tag (BCP 47) like it or pt-BR",
             ))
         }

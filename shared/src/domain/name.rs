@@ -1,4 +1,4 @@
-use super::ValidationError;
+use super::{ErrorCode, ValidationError};
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::{fmt, str::FromStr};
@@ -26,16 +26,23 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, ValidationError> {
         let text = text.trim();
         if text.chars().all(is_invisible) {
-            return Err(ValidationError("must not be empty"));
+            return Err(ValidationError::new(
+                ErrorCode::Required,
+                "must not be empty",
+            ));
         }
         if text.chars().count() > MAX_LENGTH {
-            return Err(ValidationError("must be at most 120 characters"));
+            return Err(ValidationError::new(
+                ErrorCode::TooLong,
+                "must be at most 120 characters",
+            ));
         }
         if text
             .chars()
             .any(|c| c.is_control() || ends_a_line(c) || reorders_text(c))
         {
-            return Err(ValidationError(
+            return Err(ValidationError::new(
+                ErrorCode::ForbiddenCharacters,
                 "must not contain line breaks, control characters or characters that reorder text",
             ));
         }

@@ -1,4 +1,4 @@
-use super::ValidationError;
+use super::{ErrorCode, ValidationError};
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::{fmt, str::FromStr};
@@ -21,7 +21,8 @@ impl FromStr for Phone {
 
     /// Reads a number; spaces, hyphens, dots and brackets, as people write them, are dropped.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        const FORM: ValidationError = ValidationError(
+        const FORM: ValidationError = ValidationError::new(
+            ErrorCode::PhoneWithoutCountry,
             "must be a number with its country code (E.164), like +39 333 123 4567",
         );
 

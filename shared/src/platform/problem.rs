@@ -1,5 +1,6 @@
 //! What can go wrong with a request, as the client is told (RFC 9457, Problem Details for HTTP APIs).
 
+use crate::domain::ErrorCode;
 use serde::Serialize;
 use std::{borrow::Cow, error::Error, time::Duration};
 
@@ -90,6 +91,7 @@ impl Kind {
 pub struct FieldError {
     #[serde(flatten)]
     place: Place,
+    code: ErrorCode,
     detail: Cow<'static, str>,
 }
 
@@ -100,7 +102,7 @@ enum Place {
         pointer: String,
     },
     Parameter {
-        parameter: &'static str,
+        parameter: Cow<'static, str>,
     },
     Cell {
         row: usize,
@@ -111,28 +113,46 @@ enum Place {
 
 impl FieldError {
     /// A fault of the member of the body at this JSON pointer (RFC 6901), given without its leading `#/`.
-    pub fn at(pointer: impl std::fmt::Display, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn at(
+        pointer: impl std::fmt::Display,
+        code: ErrorCode,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             place: Place::Pointer {
                 pointer: format!("#/{pointer}"),
             },
+            code,
             detail: detail.into(),
         }
     }
 
     /// A fault of a query parameter.
-    pub fn of_parameter(name: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn of_parameter(
+        name: impl Into<Cow<'static, str>>,
+        code: ErrorCode,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
-            place: Place::Parameter { parameter: name },
+            place: Place::Parameter {
+                parameter: name.into(),
+            },
+            code,
             detail: detail.into(),
         }
     }
 
     /// A fault of a cell of a table, or of a whole row. Rows are counted as a spreadsheet shows them: from 1, blank ones too.
-    pub fn in_row(row: usize, column: Option<&str>, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn in_row(
+        row: usize,
+        column: Option<&str>,
+        code: ErrorCode,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         let column = column.map(str::to_owned);
         Self {
             place: Place::Cell { row, column },
+            code,
             detail: detail.into(),
         }
     }

@@ -1,6 +1,9 @@
 use super::MAX_ATHLETES;
 use csv::{ReaderBuilder, StringRecord};
-use shared::platform::{http::Fields, problem::FieldError};
+use shared::{
+    domain::ErrorCode,
+    platform::{http::Fields, problem::FieldError},
+};
 
 /// What the header may name. The order and the case are the spreadsheet's own, and what is not there is absent.
 const COLUMNS: [&str; 4] = ["email", "phone", "full_name", "locale"];
@@ -18,24 +21,44 @@ const NOT_UTF_8: &str = "has characters that are not UTF-8; save the file as CSV
 pub(super) fn read(text: &str, mut read: impl FnMut(&mut Fields)) -> Vec<FieldError> {
     let rows = rows(text);
     let Some(((header_row, header), rows)) = rows.split_first() else {
-        return vec![FieldError::in_row(1, None, "must name the columns")];
+        return vec![FieldError::in_row(
+            1,
+            None,
+            ErrorCode::HeaderMissing,
+            "must name the columns",
+        )];
     };
     let (columns, mut errors) = columns(*header_row, header);
     if !columns.contains(&Some("email")) && !columns.contains(&Some("phone")) {
         let detail = "must name a column email, or phone; the others are full_name and locale";
-        errors.push(FieldError::in_row(*header_row, None, detail));
+        errors.push(FieldError::in_row(
+            *header_row,
+            None,
+            ErrorCode::HeaderMissing,
+            detail,
+        ));
         return errors;
     }
     if rows.is_empty() {
         let detail = "has no athletes below it";
-        errors.push(FieldError::in_row(*header_row, None, detail));
+        errors.push(FieldError::in_row(
+            *header_row,
+            None,
+            ErrorCode::NoRows,
+            detail,
+        ));
     }
     for (row, cells) in rows.iter().take(MAX_ATHLETES) {
         errors.extend(read_row(*row, &columns, cells, &mut read));
     }
     if let Some((row, _)) = rows.get(MAX_ATHLETES) {
         let detail = format!("is one too many: an import has at most {MAX_ATHLETES} athletes");
-        errors.push(FieldError::in_row(*row, None, detail));
+        errors.push(FieldError::in_row(
+            *row,
+            None,
+            ErrorCode::TooManyRows,
+            detail,
+        ));
     }
     errors
 }
@@ -85,13 +108,14 @@ fn columns(row: usize, header: &StringRecord) -> (Vec<Option<&'static str>>, Vec
     for name in header.iter().map(str::trim) {
         let mut ours = COLUMNS.into_iter();
         let column = ours.find(|column| name.eq_ignore_ascii_case(column));
-        let mut fault = |detail| errors.push(FieldError::in_row(row, Some(name), detail));
+        let mut note =
+            |code, detail| errors.push(FieldError::in_row(row, Some(name), code, detail));
         if name.contains(LOST) {
-            fault(NOT_UTF_8);
+            note(ErrorCode::EncodingUnknown, NOT_UTF_8);
         } else if column.is_none() {
-            fault("is not a known field");
+            note(ErrorCode::UnknownField, "is not a known field");
         } else if columns.contains(&column) {
-            fault("is there twice");
+            note(ErrorCode::RepeatedField, "is there twice");
         }
         columns.push(column);
     }
@@ -112,14 +136,16 @@ fn read_row(
             cells.len(),
             columns.len()
         );
-        return vec![FieldError::in_row(row, None, detail)];
+        return vec![FieldError::in_row(row, None, ErrorCode::CellCount, detail)];
     }
     let known = columns.iter().zip(cells);
     let known = known.filter_map(|(column, cell)| column.map(|column| (column, cell)));
     let lost: Vec<_> = known
         .clone()
         .filter(|(_, cell)| cell.contains(LOST))
-        .map(|(column, _)| FieldError::in_row(row, Some(column), NOT_UTF_8))
+        .map(|(column, _)| {
+            FieldError::in_row(row, Some(column), ErrorCode::EncodingUnknown, NOT_UTF_8)
+        })
         .collect();
     if !lost.is_empty() {
         return lost;
@@ -191,7 +217,7 @@ mod tests {
                 errors,
                 json!([
                     {"row": 6, "column": "full_name", "detail": of_lines},
-                    {"row": 9, "detail": "does not have as many cells as the header: 1 instead of 2"},
+                    {"row": 9, "code": "cell_count", "detail": "does not have as many cells as the header: 1 instead of 2"},
                 ]),
                 "{end:?}"
             );
@@ -202,32 +228,35 @@ mod tests {
     fn what_is_no_table_of_athletes_is_told() {
         let no_contact = "must name a column email, or phone; the others are full_name and locale";
         for (text, errors) in [
-            ("", json!([{"row": 1, "detail": "must name the columns"}])),
+            (
+                "",
+                json!([{"row": 1, "code": "header_missing", "detail": "must name the columns"}]),
+            ),
             (
                 "\u{FEFF}\r\n ;;\r\n",
-                json!([{"row": 1, "detail": "must name the columns"}]),
+                json!([{"row": 1, "code": "header_missing", "detail": "must name the columns"}]),
             ),
             (
                 "phone;email",
-                json!([{"row": 1, "detail": "has no athletes below it"}]),
+                json!([{"row": 1, "code": "no_rows", "detail": "has no athletes below it"}]),
             ),
             ("full_name\nAda", json!([{"row": 1, "detail": no_contact}])),
             (
                 "a@example.org,Ada\nb@example.org,Bob",
                 json!([
-                    {"row": 1, "column": "a@example.org", "detail": "is not a known field"},
-                    {"row": 1, "column": "Ada", "detail": "is not a known field"},
+                    {"row": 1, "column": "a@example.org", "code": "unknown_field", "detail": "is not a known field"},
+                    {"row": 1, "column": "Ada", "code": "unknown_field", "detail": "is not a known field"},
                     {"row": 1, "detail": no_contact},
                 ]),
             ),
             (
                 "email,,Email,age\na,b,c\na,b,c,d",
                 json!([
-                    {"row": 1, "column": "", "detail": "is not a known field"},
-                    {"row": 1, "column": "Email", "detail": "is there twice"},
-                    {"row": 1, "column": "age", "detail": "is not a known field"},
-                    {"row": 2, "detail": "does not have as many cells as the header: 3 instead of 4"},
-                    {"row": 3, "column": "email", "detail": "must be a mail address like ada@example.org"},
+                    {"row": 1, "column": "", "code": "unknown_field", "detail": "is not a known field"},
+                    {"row": 1, "column": "Email", "code": "repeated_field", "detail": "is there twice"},
+                    {"row": 1, "column": "age", "code": "unknown_field", "detail": "is not a known field"},
+                    {"row": 2, "code": "cell_count", "detail": "does not have as many cells as the header: 3 instead of 4"},
+                    {"row": 3, "column": "email", "code": "email_invalid", "detail": "must be a mail address like ada@example.org"},
                 ]),
             ),
             (
@@ -252,7 +281,7 @@ mod tests {
         assert_eq!(athletes.len(), MAX_ATHLETES);
         assert_eq!(
             errors,
-            json!([{"row": 502, "detail": "is one too many: an import has at most 500 athletes"}])
+            json!([{"row": 502, "code": "too_long", "detail": "is one too many: an import has at most 500 athletes"}])
         );
         let (_, errors) = read_all(&format!("email{}\n", ",x".repeat(100_000)));
         assert_eq!(

@@ -1,6 +1,6 @@
 use super::{Request, plain_uuid};
 use crate::{
-    domain::ValidationError,
+    domain::{ErrorCode, ValidationError},
     platform::problem::{FieldError, Kind, Problem},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -131,16 +131,16 @@ impl Fields {
             None => Ok(None),
             Some(Value::String(text)) => match text.parse() {
                 Ok(checked) => Ok(Some(checked)),
-                Err(ValidationError(detail)) => Err(self.note(name, detail)),
+                Err(ValidationError { code, detail }) => Err(self.note(name, code, detail)),
             },
-            Some(_) => Err(self.note(name, "must be a string")),
+            Some(_) => Err(self.note(name, ErrorCode::WrongType, "must be a string")),
         }
     }
 
     /// Takes out a string that must be there.
     pub fn required<T: FromStr<Err = ValidationError>>(&mut self, name: &str) -> Result<T, Noted> {
         self.optional(name)?
-            .ok_or_else(|| self.note(name, "is required"))
+            .ok_or_else(|| self.note(name, ErrorCode::Required, "is required"))
     }
 
     /// Takes out `true` or `false`, which may be absent.
@@ -148,15 +148,17 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
-            Some(_) => Err(self.note(name, "must be true or false")),
+            Some(_) => Err(self.note(name, ErrorCode::WrongType, "must be true or false")),
         }
     }
 
     /// Takes out an id that must be there.
     pub fn required_id(&mut self, name: &str) -> Result<Uuid, Noted> {
         match self.take(name) {
-            None => Err(self.note(name, "is required")),
-            Some(value) => id(&value).ok_or_else(|| self.note(name, "must be a UUID")),
+            None => Err(self.note(name, ErrorCode::Required, "is required")),
+            Some(value) => {
+                id(&value).ok_or_else(|| self.note(name, ErrorCode::IdInvalid, "must be a UUID"))
+            }
         }
     }
 
@@ -167,18 +169,23 @@ impl Fields {
         count: RangeInclusive<usize>,
     ) -> Result<Vec<Uuid>, Noted> {
         match self.take(name) {
-            None => Err(self.note(name, "is required")),
+            None => Err(self.note(name, ErrorCode::Required, "is required")),
             Some(Value::Array(values)) if count.contains(&values.len()) => {
                 let ids = values.iter().enumerate().map(|(index, value)| {
                     let place = format!("{name}/{index}");
-                    id(value).ok_or_else(|| self.note(&place, "must be a UUID"))
+                    id(value)
+                        .ok_or_else(|| self.note(&place, ErrorCode::IdInvalid, "must be a UUID"))
                 });
                 // Every id is looked at before the first error is passed on.
                 ids.collect::<Vec<_>>().into_iter().collect()
             }
             Some(_) => {
                 let (least, most) = (count.start(), count.end());
-                Err(self.note(name, format!("must be a list of {least} to {most} UUIDs")))
+                Err(self.note(
+                    name,
+                    ErrorCode::ListLength,
+                    format!("must be a list of {least} to {most} UUIDs"),
+                ))
             }
         }
     }
@@ -191,14 +198,20 @@ impl Fields {
         mut read: impl FnMut(&mut Fields),
     ) -> Result<(), Noted> {
         let values = match self.take(name) {
-            None => return Err(self.note(name, "is required")),
+            None => return Err(self.note(name, ErrorCode::Required, "is required")),
             Some(Value::Array(values)) => values,
-            Some(_) => return Err(self.note(name, "must be a list of objects")),
+            Some(_) => {
+                return Err(self.note(name, ErrorCode::WrongType, "must be a list of objects"));
+            }
         };
         let mut outcome = Ok(());
         if !count.contains(&values.len()) {
             let (least, most) = (count.start(), count.end());
-            outcome = Err(self.note(name, format!("must be a list of {least} to {most} objects")));
+            outcome = Err(self.note(
+                name,
+                ErrorCode::ListLength,
+                format!("must be a list of {least} to {most} objects"),
+            ));
         }
         for (index, value) in values.into_iter().take(*count.end()).enumerate() {
             let pointer = format!("{name}/{index}");
@@ -211,18 +224,23 @@ impl Fields {
                     self.errors.append(&mut errors);
                 }
             } else {
-                outcome = Err(self.note(&pointer, "must be an object"));
+                outcome = Err(self.note(&pointer, ErrorCode::WrongType, "must be an object"));
             }
         }
         outcome
     }
 
     /// Notes that what is at this pointer, given without its leading `#/` and from these fields on, is wrong.
-    pub fn note(&mut self, pointer: &str, detail: impl Into<Cow<'static, str>>) -> Noted {
+    pub fn note(
+        &mut self,
+        pointer: &str,
+        code: ErrorCode,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Noted {
         self.errors.push(match &self.place {
-            Place::Item(object) if object.is_empty() => FieldError::at(pointer, detail),
-            Place::Item(object) => FieldError::at(format_args!("{object}/{pointer}"), detail),
-            Place::Row(row) => FieldError::in_row(*row, Some(pointer), detail),
+            Place::Item(object) if object.is_empty() => FieldError::at(pointer, code, detail),
+            Place::Item(object) => FieldError::at(format_args!("{object}/{pointer}"), code, detail),
+            Place::Row(row) => FieldError::in_row(*row, Some(pointer), code, detail),
         });
         Noted(())
     }
@@ -253,7 +271,7 @@ impl Fields {
     pub fn into_errors(mut self) -> Vec<FieldError> {
         for name in mem::take(&mut self.fields).keys().take(MAX_UNKNOWN) {
             let pointer = name.replace('~', "~0").replace('/', "~1"); // RFC 6901, section 3
-            self.note(&pointer, "is not a known field");
+            self.note(&pointer, ErrorCode::UnknownField, "is not a known field");
         }
         self.errors
     }
@@ -397,14 +415,14 @@ mod tests {
         assert_eq!(
             response["errors"],
             json!([
-                {"pointer": "#/email", "detail": "must be a string"},
-                {"pointer": "#/name", "detail": "must not be empty"},
-                {"pointer": "#/ids/0", "detail": "must be a UUID"},
-                {"pointer": "#/ids/2", "detail": "must be a UUID"},
-                {"pointer": "#/id", "detail": "must be a UUID"},
-                {"pointer": "#/missing", "detail": "is required"},
-                {"pointer": "#/nothing", "detail": "is required"},
-                {"pointer": "#/a~1b~0c", "detail": "is not a known field"},
+                {"pointer": "#/email", "code": "wrong_type", "detail": "must be a string"},
+                {"pointer": "#/name", "code": "required", "detail": "must not be empty"},
+                {"pointer": "#/ids/0", "code": "id_invalid", "detail": "must be a UUID"},
+                {"pointer": "#/ids/2", "code": "id_invalid", "detail": "must be a UUID"},
+                {"pointer": "#/id", "code": "id_invalid", "detail": "must be a UUID"},
+                {"pointer": "#/missing", "code": "required", "detail": "is required"},
+                {"pointer": "#/nothing", "code": "required", "detail": "is required"},
+                {"pointer": "#/a~1b~0c", "code": "unknown_field", "detail": "is not a known field"},
             ])
         );
     }
@@ -445,13 +463,13 @@ mod tests {
         assert_eq!(
             response["errors"],
             json!([
-                {"pointer": "#/people", "detail": "must be a list of 1 to 4 objects"},
-                {"pointer": "#/people/1", "detail": "must be an object"},
-                {"pointer": "#/people/2/email", "detail": "is required"},
-                {"pointer": "#/people/2/name", "detail": "must not be empty"},
-                {"pointer": "#/people/2/a~1b", "detail": "is not a known field"},
-                {"pointer": "#/people/3", "detail": "must be an object"},
-                {"pointer": "#/animals", "detail": "is required"},
+                {"pointer": "#/people", "code": "list_length", "detail": "must be a list of 1 to 4 objects"},
+                {"pointer": "#/people/1", "code": "wrong_type", "detail": "must be an object"},
+                {"pointer": "#/people/2/email", "code": "required", "detail": "is required"},
+                {"pointer": "#/people/2/name", "code": "required", "detail": "must not be empty"},
+                {"pointer": "#/people/2/a~1b", "code": "unknown_field", "detail": "is not a known field"},
+                {"pointer": "#/people/3", "code": "wrong_type", "detail": "must be an object"},
+                {"pointer": "#/animals", "code": "required", "detail": "is required"},
             ])
         );
     }
@@ -468,9 +486,9 @@ mod tests {
         assert_eq!(
             json!(row.into_errors()),
             json!([
-                {"row": 8, "column": "email", "detail": "is required"},
-                {"row": 8, "column": "name", "detail": "must not contain line breaks, control characters or characters that reorder text"},
-                {"row": 8, "column": "age", "detail": "is not a known field"},
+                {"row": 8, "column": "email", "code": "required", "detail": "is required"},
+                {"row": 8, "column": "name", "code": "forbidden_characters", "detail": "must not contain line breaks, control characters or characters that reorder text"},
+                {"row": 8, "column": "age", "code": "unknown_field", "detail": "is not a known field"},
             ])
         );
     }

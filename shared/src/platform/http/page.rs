@@ -1,7 +1,10 @@
 use super::Request;
-use crate::platform::{
-    db::{Parameter, Type},
-    problem::{FieldError, Problem},
+use crate::{
+    domain::ErrorCode,
+    platform::{
+        db::{Parameter, Type},
+        problem::{FieldError, Problem},
+    },
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -103,6 +106,7 @@ pub fn page(request: &Request) -> Result<Page, Problem> {
     if limit.is_none() {
         errors.push(FieldError::of_parameter(
             "limit",
+            ErrorCode::NotAllowed,
             "must be a number from 1 to 200",
         ));
     }
@@ -112,6 +116,7 @@ pub fn page(request: &Request) -> Result<Page, Problem> {
     if after.is_none() {
         errors.push(FieldError::of_parameter(
             "cursor",
+            ErrorCode::CursorInvalid,
             "must be the next_cursor of an earlier answer, unchanged",
         ));
     }

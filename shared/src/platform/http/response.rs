@@ -127,16 +127,21 @@ impl From<Response> for ApiGatewayV2httpResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::problem::FieldError;
+    use crate::{domain::ErrorCode, platform::problem::FieldError};
     use serde_json::json;
 
     #[test]
     fn an_answer_is_a_problem_document() {
         let errors = vec![
-            FieldError::at("email", "must not be empty"),
-            FieldError::of_parameter("limit", "must be a number"),
-            FieldError::in_row(3, Some("phone"), "must be a number"),
-            FieldError::in_row(4, None, "has no cells"),
+            FieldError::at("email", ErrorCode::Required, "must not be empty"),
+            FieldError::of_parameter("limit", ErrorCode::NotAllowed, "must be a number"),
+            FieldError::in_row(
+                3,
+                Some("phone"),
+                ErrorCode::PhoneInvalid,
+                "must be a number",
+            ),
+            FieldError::in_row(4, None, ErrorCode::CellCount, "has no cells"),
         ];
         let response = Response::problem(&Problem::invalid_input(errors), "id-1");
         assert_eq!(response.status(), 422);
@@ -150,10 +155,10 @@ mod tests {
                 "detail": "There are 4 faults; nothing was done.",
                 "instance": "id-1",
                 "errors": [
-                    {"pointer": "#/email", "detail": "must not be empty"},
-                    {"parameter": "limit", "detail": "must be a number"},
-                    {"row": 3, "column": "phone", "detail": "must be a number"},
-                    {"row": 4, "detail": "has no cells"},
+                    {"pointer": "#/email", "code": "required", "code": "required", "detail": "must not be empty"},
+                    {"parameter": "limit", "code": "not_allowed", "detail": "must be a number"},
+                    {"row": 3, "column": "phone", "code": "phone_invalid", "detail": "must be a number"},
+                    {"row": 4, "code": "cell_count", "detail": "has no cells"},
                 ],
             })
         );

@@ -1,0 +1,61 @@
+use super::closed_set::closed_set;
+
+closed_set! {
+    /// The kind of an error of the input: stable, so that a program can say it in any language. openapi.yaml lists them.
+    pub enum ErrorCode {
+        /// The field is absent, null or empty.
+        Required = "required",
+        /// There is no such field here.
+        UnknownField = "unknown_field",
+        /// The field is there more than once.
+        RepeatedField = "repeated_field",
+        /// There is no such query parameter here.
+        UnknownParameter = "unknown_parameter",
+        /// The query parameter is there more than once.
+        RepeatedParameter = "repeated_parameter",
+        /// The value is of another type.
+        WrongType = "wrong_type",
+        /// The value is none of those that are allowed.
+        NotAllowed = "not_allowed",
+        /// The list has too few items or too many.
+        ListLength = "list_length",
+        /// The text is too long.
+        TooLong = "too_long",
+        /// The text has characters that can't stand there.
+        ForbiddenCharacters = "forbidden_characters",
+        /// It is no mail address.
+        EmailInvalid = "email_invalid",
+        /// It is no telephone number.
+        PhoneInvalid = "phone_invalid",
+        /// The telephone number has no country code, and the gym no country.
+        PhoneWithoutCountry = "phone_without_country",
+        /// It is no language tag.
+        LocaleInvalid = "locale_invalid",
+        /// It is no country of ISO 3166.
+        CountryInvalid = "country_invalid",
+        /// It is no time zone of the IANA database.
+        TimeZoneInvalid = "time_zone_invalid",
+        /// It is no athlete code.
+        AthleteCodeInvalid = "athlete_code_invalid",
+        /// It has the form of an athlete code, but its check character does not fit: a typo.
+        AthleteCodeTypo = "athlete_code_typo",
+        /// It is no id.
+        IdInvalid = "id_invalid",
+        /// The athlete is not one of this gym.
+        NotInGym = "not_in_gym",
+        /// It stands twice in what was sent.
+        Duplicate = "duplicate",
+        /// It is no `next_cursor` of this list.
+        CursorInvalid = "cursor_invalid",
+        /// The table has no header, or none with a contact.
+        HeaderMissing = "header_missing",
+        /// The table has no rows below its header.
+        NoRows = "no_rows",
+        /// The table has too many rows.
+        TooManyRows = "too_many_rows",
+        /// The row has more cells than the header, or fewer.
+        CellCount = "cell_count",
+        /// The text is in an unknown encoding.
+        EncodingUnknown = "encoding_unknown",
+    }
+}
