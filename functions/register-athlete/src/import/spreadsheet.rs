@@ -216,7 +216,7 @@ mod tests {
             assert_eq!(
                 errors,
                 json!([
-                    {"row": 6, "column": "full_name", "detail": of_lines},
+                    {"row": 6, "column": "full_name", "code": "forbidden_characters", "detail": of_lines},
                     {"row": 9, "code": "cell_count", "detail": "does not have as many cells as the header: 1 instead of 2"},
                 ]),
                 "{end:?}"
@@ -240,13 +240,16 @@ mod tests {
                 "phone;email",
                 json!([{"row": 1, "code": "no_rows", "detail": "has no athletes below it"}]),
             ),
-            ("full_name\nAda", json!([{"row": 1, "detail": no_contact}])),
+            (
+                "full_name\nAda",
+                json!([{"row": 1, "code": "header_missing", "detail": no_contact}]),
+            ),
             (
                 "a@example.org,Ada\nb@example.org,Bob",
                 json!([
                     {"row": 1, "column": "a@example.org", "code": "unknown_field", "detail": "is not a known field"},
                     {"row": 1, "column": "Ada", "code": "unknown_field", "detail": "is not a known field"},
-                    {"row": 1, "detail": no_contact},
+                    {"row": 1, "code": "header_missing", "detail": no_contact},
                 ]),
             ),
             (
@@ -262,13 +265,13 @@ mod tests {
             (
                 "\u{FFFD}\u{FFFD}e\0m\0a\0i\0l\0\n\0",
                 json!([
-                    {"row": 1, "column": "\u{FFFD}\u{FFFD}e\0m\0a\0i\0l\0", "detail": NOT_UTF_8},
-                    {"row": 1, "detail": no_contact},
+                    {"row": 1, "column": "\u{FFFD}\u{FFFD}e\0m\0a\0i\0l\0", "code": "encoding_unknown", "detail": NOT_UTF_8},
+                    {"row": 1, "code": "header_missing", "detail": no_contact},
                 ]),
             ),
             (
                 "email,full_name\na,J\u{FFFD}rg\n",
-                json!([{"row": 2, "column": "full_name", "detail": NOT_UTF_8}]),
+                json!([{"row": 2, "column": "full_name", "code": "encoding_unknown", "detail": NOT_UTF_8}]),
             ),
         ] {
             assert_eq!(read_all(text).1, errors, "{text:?}");
@@ -281,7 +284,7 @@ mod tests {
         assert_eq!(athletes.len(), MAX_ATHLETES);
         assert_eq!(
             errors,
-            json!([{"row": 502, "code": "too_long", "detail": "is one too many: an import has at most 500 athletes"}])
+            json!([{"row": 502, "code": "too_many_rows", "detail": "is one too many: an import has at most 500 athletes"}])
         );
         let (_, errors) = read_all(&format!("email{}\n", ",x".repeat(100_000)));
         assert_eq!(
