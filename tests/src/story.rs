@@ -14,8 +14,9 @@ use ::shared::{
     },
 };
 use lambda_http::http::HeaderMap;
+use local::aws::Message;
 use serde_json::{Map, Value, json, value::RawValue};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Connections of one test's application: several requests of a test may be on their way at once.
@@ -346,17 +347,9 @@ impl TestApp {
     }
 
     /// The mails, or text messages, that were sent to an address or a number, the newest first.
-    pub async fn mails_to(&self, address: &str) -> Vec<local::aws::Message> {
-        let outbox = self
-            .shared
-            .aws
-            .outbox()
-            .await
-            .expect("the outbox can be read");
-        outbox
-            .into_iter()
-            .filter(|message| message.to == address)
-            .collect()
+    pub async fn mails_to(&self, address: &str) -> Vec<Arc<Message>> {
+        let outbox = self.shared.aws.outbox().await;
+        outbox.to(address).cloned().collect()
     }
 }
 
