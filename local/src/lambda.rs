@@ -76,7 +76,7 @@ impl Lambda {
             })?;
             let launch = Launch {
                 binary: binary.clone(),
-                runtime_api: format!("127.0.0.1:{port}"),
+                runtime_api: format!("http://127.0.0.1:{port}"),
                 concurrency,
                 variables: variables(name),
                 log: logs.file(name),

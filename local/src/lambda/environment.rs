@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Launch {
     /// The function's program.
     pub binary: PathBuf,
-    /// The host and port of the runtime API.
+    /// The URL of the API.
     pub runtime_api: String,
     /// The number of invocations that it may take at once; `None` stands for one, and for not being told so.
     pub concurrency: Option<u16>,
