@@ -426,7 +426,14 @@ impl Person {
             .unwrap_or_else(|| panic!("the template has no {method} {path_and_query}"));
         let claims = self.claims.as_ref().and_then(Value::as_object).cloned();
         let body = body.unwrap_or_default().as_bytes();
-        let mut event = event(&route, &request, body, SOURCE, claims, Timestamp::now());
+        let mut event = event(
+            &route,
+            &request,
+            body,
+            SOURCE,
+            claims,
+            Timestamp::UNIX_EPOCH,
+        );
         event["requestContext"]["requestId"] = json!("a-request");
         event
     }

@@ -40,6 +40,9 @@ pub(super) struct Invocation {
     pub event: Bytes,
 }
 
+/// The environment that asks has ended.
+struct HasEnded;
+
 /// A function and everything that is asked of it.
 #[derive(Debug)]
 pub(super) struct Function {
@@ -119,7 +122,7 @@ impl Function {
     /// The next invocation for an environment, once there is one; `None` for an environment that has ended meanwhile.
     pub async fn next(self: &Arc<Self>, environment: EnvironmentId) -> Option<Invocation> {
         loop {
-            if let Some(invocation) = self.take(environment)? {
+            if let Some(invocation) = self.take(environment).ok()? {
                 return Some(invocation);
             }
             self.changed.notified().await;
@@ -127,16 +130,16 @@ impl Function {
     }
 
     /// Hands the invocation that has waited longest to an environment.
-    fn take(self: &Arc<Self>, environment: EnvironmentId) -> Option<Option<Invocation>> {
+    fn take(self: &Arc<Self>, environment: EnvironmentId) -> Result<Option<Invocation>, HasEnded> {
         let mut state = self.state();
         let Some(asking) = state.environments.get_mut(&environment) else {
             // It may have been woken in another one's place.
             self.changed.notify_one();
-            return None;
+            return Err(HasEnded);
         };
         asking.is_ready = true;
         let Some(waiting) = state.waiting.pop_front() else {
-            return Some(None);
+            return Ok(None);
         };
         let id = Uuid::now_v7();
         let (end, ended) = oneshot::channel();
@@ -152,7 +155,7 @@ impl Function {
                 let _ = waiting.end.send(end);
             }
         });
-        Some(Some(Invocation {
+        Ok(Some(Invocation {
             id,
             deadline: (Timestamp::now() + self.timeout).as_millisecond(),
             event: waiting.event,
