@@ -1,17 +1,17 @@
 //! AWS on the loopback address: moto's server, with what the functions use of it set up.
 
 mod outbox;
+mod recorder;
 
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use serde_json::Value;
 
-use outbox::Order;
-pub use outbox::{Channel, Message};
+pub use outbox::{Channel, Message, Outbox};
+use recorder::Recorder;
 
 use crate::child::{Child, Stop, guarded};
 use crate::logs::Logs;
@@ -32,8 +32,8 @@ const SECRET_KEY: &str = "local";
 #[derive(Debug)]
 pub struct Aws {
     server: Child,
-    port: u16,
-    order: Mutex<Order>,
+    /// The way to the server, on which what is sent is noted.
+    recorder: Recorder,
 }
 
 impl Aws {
@@ -55,11 +55,8 @@ impl Aws {
             .ready(Duration::from_secs(30), || port::answers(port))
             .await?;
 
-        let aws = Self {
-            server,
-            port,
-            order: Mutex::default(),
-        };
+        let recorder = Recorder::start(port).await?;
+        let aws = Self { server, recorder };
         aws.ses()
             .create_email_identity()
             .email_identity(SENDER)
@@ -71,12 +68,12 @@ impl Aws {
 
     /// The port on which all services answer.
     pub fn port(&self) -> u16 {
-        self.port
+        self.recorder.port()
     }
 
     /// Where all services answer, for `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port())
     }
 
     /// The environment variables with which the SDK finds this emulation.
@@ -113,12 +110,9 @@ impl Aws {
         .with_context(|| format!("can't store the secret {name} in moto"))
     }
 
-    /// Everything that was sent so far, mail and text messages, the newest first. What came by both ways since the last look
-    /// has no common order: whoever cares looks often.
-    pub async fn outbox(&self) -> Result<Vec<Message>> {
-        let sent = outbox::read(&self.endpoint()).await?;
-        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        outbox::messages(sent, &mut order)
+    /// Everything that was sent so far, mail and text messages.
+    pub async fn outbox(&self) -> Outbox {
+        self.recorder.outbox().await
     }
 
     /// Stops the server.

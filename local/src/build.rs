@@ -24,17 +24,17 @@ struct Target {
     name: String,
 }
 
-/// Builds every binary of the workspace, with the profile of this very program. Cargo's progress shows on standard error.
+/// Builds the binaries of the workspace's default members, with the profile of this very program. Cargo's progress shows on
+/// standard error.
 ///
-/// The whole workspace and not just the functions: the same set of packages, and so the same features of their dependencies,
-/// as a build of the workspace has. What is built already is not built again.
+/// The default members, and not the functions alone, are the packages that `cargo test` and `cargo dev` select too: their
+/// dependencies have the same features everywhere, and are compiled once. All members would be too many: `fuzz` needs C++.
 pub fn binaries(workspace: &Workspace) -> Result<Binaries> {
     let mut command = cargo();
     command
         .current_dir(&workspace.root)
         .args([
             "build",
-            "--workspace",
             "--bins",
             "--message-format=json-render-diagnostics",
         ])

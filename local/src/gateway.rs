@@ -1,9 +1,9 @@
-//! What API Gateway does in front of the functions, done on the loopback address and from the same `template.yaml`.
+//! API Gateway on the loopback address, made from the same `template.yaml`.
 //!
 //! A request passes the same stages as in an HTTP API with payload format 2.0: its route is looked up, its token checked, it
 //! becomes an event for the function, and what the function returns becomes the answer. Throttling and CORS are left out.
 //!
-//! What is not on AWS is under `/_local`: the issuer of tokens, the inbox, and what stands in for the app.
+//! The parts that are not on AWS are under `/_local`: the issuer of tokens, the inbox, and a page in the app's place.
 
 mod answer;
 mod authorizer;
@@ -27,14 +27,15 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use event::event;
 pub use issuer::{Issuer, SignIn, Token};
+pub use routes::{Match, Routes};
 
 use crate::lambda::{Lambda, Outcome};
 use crate::progress;
 use crate::services::Services;
 use crate::template::Route;
 use answer::Refusal;
-use routes::Routes;
 
 /// API Gateway's limit for a request's body.
 const LARGEST_BODY: usize = 10 * 1024 * 1024;
@@ -48,7 +49,7 @@ pub struct Gateway {
     server: JoinHandle<()>,
 }
 
-/// What answers requests.
+/// Everything that responding to a request takes.
 #[derive(Debug)]
 struct Shared {
     routes: Routes,
@@ -130,7 +131,7 @@ impl Shared {
         let body = to_bytes(body, LARGEST_BODY)
             .await
             .map_err(|_| Refusal::TooLarge)?;
-        let event = event::event(&found, &parts, &body, peer.ip(), claims, now);
+        let event = event(&found, &parts, &body, peer.ip(), claims, now);
         self.invoke(&found.route.function, &event).await
     }
 

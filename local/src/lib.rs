@@ -1,7 +1,7 @@
-//! The local stack: what `cargo dev` and the end-to-end tests run the functions on.
+//! The local stack, on which `cargo dev` and the end-to-end tests run the functions.
 //!
 //! On AWS the functions stand behind API Gateway and beside RDS, SES and Secrets Manager. Here the same binaries stand behind
-//! a [`gateway`] that reads the same `template.yaml`, the Lambda runtime API of cargo-lambda ([`lambda`]), a private
+//! a [`gateway`] that reads the same `template.yaml`, a Lambda runtime API ([`lambda`]), a private
 //! [`postgres`] server and moto ([`aws`]), all on the loopback address. [`stack::Stack`] puts them together.
 //!
 //! Nothing of this crate is deployed.

@@ -137,11 +137,13 @@ A token      curl -s {base_url}/_local/token -d '{{"email": "you@example.com"}}'
 The database psql {database}
 The logs     {logs}
 
-An event, past the gateway:
-  {cargo_lambda} lambda invoke -A 127.0.0.1 -P {lambda_port} register-business --data-file {event}"#,
+An event, past the gateway, in the folder of the workspace:
+  curl -s {invocations} --data-binary @{event}
+or with cargo-lambda:
+  cargo lambda invoke -A 127.0.0.1 -P {lambda_port} register-business --data-file {event}"#,
         database = services.postgres.url(stack.database()),
         logs = services.logs.directory().display(),
-        cargo_lambda = services.tools.cargo_lambda().display(),
+        invocations = stack.lambda().url("register-business"),
         lambda_port = stack.lambda().port(),
         event = sample_event(&services.workspace.root, "register-business"),
     )

@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
@@ -14,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::aws::{Aws, SENDER};
 use crate::build;
 use crate::gateway::{Gateway, Issuer, SignIn, Token};
-use crate::lambda::{Instances, Lambda, RuntimeApi};
+use crate::lambda::{Instances, Lambda};
 use crate::large;
 use crate::postgres::Postgres;
 use crate::schedule;
@@ -24,18 +23,18 @@ use crate::template::Template;
 /// Rows that the sample events name, applied after the migrations if the file is there.
 const SAMPLE_ROWS: &str = "events/seed.sql";
 
-/// How to start a stack.
+/// The settings of a stack.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The gateway's port; `None` takes any that is free.
     pub port: Option<u16>,
     /// The port that the Lambda API gets if it is free.
     pub preferred_lambda_port: Option<u16>,
-    /// How the functions are run.
+    /// The way in which the functions are run.
     pub instances: Instances,
-    /// Whether things happen by themselves: functions at their schedules, a look into the inbox.
+    /// True where functions are invoked at their schedules.
     pub schedules: bool,
-    /// Whether the database has the data of [`large`] in it too.
+    /// True where the database has the data of [`large`] in it too.
     pub large: bool,
     /// The functions' secret, which leads to a database that is there; `None` makes one with the sample rows, and its secret.
     pub secret: Option<Value>,
@@ -62,14 +61,14 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Stack {
     services: Arc<Services>,
-    /// Whether the services were started for this stack, and stop with it.
+    /// True where the services were started for this stack, and stop with it.
     owns_services: bool,
     database: String,
     base_url: String,
     issuer: Arc<Issuer>,
     lambda: Arc<Lambda>,
     gateway: Gateway,
-    _background: JoinSet<()>,
+    _schedules: JoinSet<()>,
 }
 
 impl Stack {
@@ -98,21 +97,20 @@ impl Stack {
     ) -> Result<Self> {
         let Services {
             workspace,
-            tools,
             logs,
             postgres,
             aws,
+            ..
         } = services.as_ref();
         let base_url = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
         let issuer_url = format!("{base_url}/_local");
         let template = Template::read(&workspace.root)?;
 
         let to_build = workspace.clone();
-        let (binaries, issuer, (database, secret), runtime_api) = tokio::try_join!(
+        let (binaries, issuer, (database, secret)) = tokio::try_join!(
             blocking(move || build::binaries(&to_build)),
             blocking(move || Issuer::new(issuer_url)),
             database(postgres, &workspace.root, options.secret, options.large),
-            RuntimeApi::start(workspace, tools, logs, options.preferred_lambda_port),
         )?;
         // Several stacks may share the services: each has a secret of its own.
         aws.put_secret(&database, &secret).await?;
@@ -126,7 +124,7 @@ impl Stack {
             variables
         };
         let lambda = Lambda::start(
-            runtime_api,
+            options.preferred_lambda_port,
             &template.functions,
             &binaries,
             options.instances,
@@ -140,10 +138,7 @@ impl Stack {
         } else {
             &[]
         };
-        let mut background = schedule::start(at_schedules, &lambda);
-        if options.schedules {
-            background.spawn(look_into_the_inbox(Arc::clone(&services)));
-        }
+        let schedules = schedule::start(at_schedules, &lambda);
         let gateway = Gateway::start(
             listener,
             template.routes,
@@ -159,11 +154,11 @@ impl Stack {
             issuer,
             lambda,
             gateway,
-            _background: background,
+            _schedules: schedules,
         })
     }
 
-    /// Where the gateway answers, without a slash at the end.
+    /// The gateway's URL, without a slash at the end.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url
@@ -175,13 +170,13 @@ impl Stack {
         &self.database
     }
 
-    /// What the functions use.
+    /// The services that the functions use.
     #[must_use]
     pub fn services(&self) -> &Services {
         &self.services
     }
 
-    /// Who signs the tokens that the gateway takes.
+    /// The issuer whose tokens the gateway takes.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
@@ -218,16 +213,6 @@ impl Stack {
             self.services.stop().await?;
         }
         Ok(())
-    }
-}
-
-/// Looks often enough for the inbox to know in which order messages came.
-async fn look_into_the_inbox(services: Arc<Services>) {
-    let mut times = tokio::time::interval(Duration::from_millis(500));
-    loop {
-        times.tick().await;
-        // Whoever opens the inbox is told why it can't be read.
-        let _ = services.aws.outbox().await;
     }
 }
 

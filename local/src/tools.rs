@@ -1,5 +1,4 @@
-//! The Python tools: moto, which stands in for AWS, and cargo-lambda, whose Lambda runtime API the functions run on; for a test,
-//! schemathesis.
+//! The Python tools: moto, which stands in for AWS; for tests, cargo-lambda and schemathesis.
 //!
 //! They are installed once into virtual environments under `target/local`, at exactly the versions that are written here.
 
@@ -43,26 +42,27 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Installs what is not there yet, which takes about 20 s, and shows its progress.
+    /// Installs moto if it is not there yet, and shows its progress.
     pub fn install(workspace: &Workspace) -> Result<Self> {
-        // The versions are the directory's name: another version is another directory.
-        let name = format!("{}-{}", MOTO[0], CARGO_LAMBDA).replace("==", "-");
+        // The version is the directory's name: another version is another directory.
+        let name = MOTO[0].replace("==", "-");
         let environment = once(&workspace.local()?, &name, |environment| {
-            progress(format_args!(
-                "installing {} and {CARGO_LAMBDA} (once, about 20 s) …",
-                MOTO[0]
-            ));
+            progress(format_args!("installing {} (once) …", MOTO[0]));
             create_environment(environment)?;
-            pip(environment, &["install"], &MOTO)?;
-            pip(environment, &["install", "--no-deps"], &[CARGO_LAMBDA])
+            pip(environment, &["install"], &MOTO)
         })?;
         Ok(Self { environment })
     }
 
-    /// The `cargo-lambda` program.
-    #[must_use]
-    pub fn cargo_lambda(&self) -> PathBuf {
-        self.environment.join("bin/cargo-lambda")
+    /// The `cargo-lambda` program, installed if it is not there yet. Only a test needs it.
+    pub fn cargo_lambda(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let name = CARGO_LAMBDA.replace("==", "-");
+        let environment = once(&workspace.local()?, &name, |environment| {
+            progress(format_args!("installing {CARGO_LAMBDA} (once) …"));
+            create_environment(environment)?;
+            pip(environment, &["install", "--no-deps"], &[CARGO_LAMBDA])
+        })?;
+        Ok(environment.join("bin/cargo-lambda"))
     }
 
     /// The Python interpreter that has moto.

@@ -14,7 +14,11 @@ fn from_a_registered_athlete_to_an_assigned_workout() {
         );
 
         // What the athlete sees is in the inbox, as mail and as a page.
-        let inbox = reqwest::Client::new().get(format!("{}/_local/inbox", system.stack.base_url()));
+        let inbox = format!(
+            "{}/_local/inbox?to=ada@journey.example",
+            system.stack.base_url()
+        );
+        let inbox = reqwest::Client::new().get(inbox);
         let mails: Value = inbox
             .header("accept", "application/json")
             .send()

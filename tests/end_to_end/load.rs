@@ -251,8 +251,8 @@ impl Told {
         }
 
         let mut mails = BTreeMap::<String, usize>::new();
-        for mail in services.aws.outbox().await.expect("the outbox can be read") {
-            *mails.entry(mail.to).or_default() += 1;
+        for mail in services.aws.outbox().await.newest_first() {
+            *mails.entry(mail.to.clone()).or_default() += 1;
         }
         let mut twice = 0;
         for athlete in &self.athletes {

@@ -1,5 +1,6 @@
 //! The real binaries, behind the local gateway, over HTTP.
 
+mod build;
 mod crashes;
 mod faults;
 mod gateway;

@@ -57,7 +57,9 @@ async fn invoke(system: &System, events: &Path, sample: &str) -> Value {
     let (function, _) = sample
         .split_once('/')
         .expect("a sample is in the folder of its function");
-    let output = Command::new(shared().await.tools.cargo_lambda())
+    let shared = shared().await;
+    let cargo_lambda = shared.tools.cargo_lambda(&shared.workspace);
+    let output = Command::new(cargo_lambda.expect("cargo-lambda can be installed"))
         .args(["lambda", "invoke", function, "--invoke-address=127.0.0.1"])
         .arg(format!("--invoke-port={}", system.stack.lambda().port()))
         .arg("--data-file")

@@ -13,13 +13,25 @@ use ::shared::{
         db::{Address, Db, DbConfig},
     },
 };
-use lambda_http::http::HeaderMap;
-use serde_json::{Map, Value, json, value::RawValue};
-use std::time::Duration;
+use jiff::Timestamp;
+use lambda_http::http::{HeaderMap, Request};
+use local::{
+    aws::Message,
+    gateway::{Routes, event},
+};
+use serde_json::{Value, json, value::RawValue};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// Connections of one test's application: several requests of a test may be on their way at once.
 const CONNECTIONS: usize = 16;
+
+/// The address of whoever sends requests; one of those that are kept for documentation.
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// Runs a test with an application on a database of its own, which is dropped once the test has passed.
 pub fn story(tell: impl AsyncFnOnce(&'static TestApp)) {
@@ -346,17 +358,9 @@ impl TestApp {
     }
 
     /// The mails, or text messages, that were sent to an address or a number, the newest first.
-    pub async fn mails_to(&self, address: &str) -> Vec<local::aws::Message> {
-        let outbox = self
-            .shared
-            .aws
-            .outbox()
-            .await
-            .expect("the outbox can be read");
-        outbox
-            .into_iter()
-            .filter(|message| message.to == address)
-            .collect()
+    pub async fn mails_to(&self, address: &str) -> Vec<Arc<Message>> {
+        let outbox = self.shared.aws.outbox().await;
+        outbox.to(address).cloned().collect()
     }
 }
 
@@ -407,49 +411,30 @@ impl Person {
     /// The event that API Gateway would make of a request.
     #[must_use]
     pub fn event(&self, method: &str, path_and_query: &str, body: Option<&str>) -> Value {
-        let (path, query) = path_and_query
-            .split_once('?')
-            .unwrap_or((path_and_query, ""));
-        let routes = self
-            .app
-            .shared
-            .template
-            .routes
-            .iter()
-            .filter(|route| route.method == method);
-        let (route, parameters) = routes
-            .filter_map(|route| Some((route, parameters(&route.path, path)?)))
-            .min_by_key(|(_, parameters)| parameters.len())
-            .unwrap_or_else(|| panic!("the template has no {method} {path}"));
-        let route_key = format!("{} {}", route.method, route.path);
-        let query_parameters: Value = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), json!(value)))
-            .collect();
-        let mut event = json!({
-            "version": "2.0",
-            "routeKey": route_key,
-            "rawPath": path,
-            "rawQueryString": query,
-            "headers": {"content-type": "application/json"},
-            "queryStringParameters": query_parameters,
-            "pathParameters": parameters,
-            "requestContext": {
-                "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "tests"},
-                "requestId": "a-request",
-                "routeKey": route_key,
-                "stage": "$default",
-            },
-            "isBase64Encoded": false,
-        });
-        if let Some(body) = body {
-            event["body"] = json!(body);
-        }
-        if let Some(claims) = &self.claims {
-            event["requestContext"]["authorizer"] =
-                json!({"jwt": {"claims": claims, "scopes": null}});
-        }
+        let request = Request::builder()
+            .method(method)
+            .uri(path_and_query)
+            .header("content-type", "application/json")
+            .header("user-agent", "tests");
+        let (request, ()) = request
+            .body(())
+            .expect("the path can be asked for")
+            .into_parts();
+        let routes = Routes::new(self.app.shared.template.routes.clone());
+        let route = routes
+            .find(method, request.uri.path())
+            .unwrap_or_else(|| panic!("the template has no {method} {path_and_query}"));
+        let claims = self.claims.as_ref().and_then(Value::as_object).cloned();
+        let body = body.unwrap_or_default().as_bytes();
+        let mut event = event(
+            &route,
+            &request,
+            body,
+            SOURCE,
+            claims,
+            Timestamp::UNIX_EPOCH,
+        );
+        event["requestContext"]["requestId"] = json!("a-request");
         event
     }
 
@@ -481,25 +466,4 @@ impl Person {
         let body = code.map_or_else(|| json!({}), |code| json!({"athlete_code": code}));
         self.post("/signup-link", &body).await
     }
-}
-
-/// The values of the parameters of `pattern` in `path`; none where the two don't fit.
-fn parameters(pattern: &str, path: &str) -> Option<Map<String, Value>> {
-    let (pattern, path): (Vec<&str>, Vec<&str>) =
-        (pattern.split('/').collect(), path.split('/').collect());
-    if pattern.len() != path.len() {
-        return None;
-    }
-    let mut parameters = Map::new();
-    for (expected, given) in pattern.into_iter().zip(path) {
-        match expected
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'))
-        {
-            Some(name) => drop(parameters.insert(name.to_owned(), json!(given))),
-            None if expected == given => {}
-            None => return None,
-        }
-    }
-    Some(parameters)
 }

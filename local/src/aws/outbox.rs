@@ -1,12 +1,17 @@
-//! What the functions have sent, read back from moto.
+//! The outbox: what the functions have sent, read from their calls of SES and SNS.
 
 use std::fmt;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use axum::http::request::Parts;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use mail_parser::MessageParser;
 use serde::{Deserialize, Serialize};
 
-/// By which way a message is sent.
+/// The way by which a message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
@@ -28,8 +33,10 @@ impl fmt::Display for Channel {
 /// One message as its receiver sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Message {
-    /// By which way it went.
+    /// The way by which it went.
     pub channel: Channel,
+    /// The time at which it was sent.
+    pub sent_at: Timestamp,
     /// The mail addresses or the telephone number, separated by `, `.
     pub to: String,
     /// The mail's subject; none in a text message.
@@ -43,100 +50,89 @@ pub struct Message {
     pub source: Option<String>,
 }
 
-/// What of moto's `/moto-api/data.json` is used here.
-#[derive(Deserialize)]
-pub(super) struct Sent {
-    #[serde(default)]
-    ses: Ses,
-    #[serde(default)]
-    sns: Sns,
-}
+/// Messages in the order in which they were sent.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox(Vec<Arc<Message>>);
 
-#[derive(Default, Deserialize)]
-struct Ses {
-    #[serde(default, rename = "RawMessage")]
-    raw_messages: Vec<RawMessage>,
-}
+impl Outbox {
+    pub(super) fn add(&mut self, message: Message) {
+        self.0.push(Arc::new(message));
+    }
 
-#[derive(Deserialize)]
-struct RawMessage {
-    raw_data: String,
-    destinations: Vec<String>,
-}
+    /// The number of messages.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
 
-#[derive(Default, Deserialize)]
-struct Sns {
-    #[serde(default, rename = "SMS")]
-    text_messages: Vec<TextMessage>,
-}
+    /// True where nothing was sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 
-#[derive(Deserialize)]
-struct TextMessage {
-    phone_number: String,
-    message: String,
-}
+    /// All messages, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.0.iter().rev()
+    }
 
-/// In which order messages were sent, as far as it was seen: moto notes no times, and keeps mails and text messages apart.
-#[derive(Debug, Default)]
-pub(super) struct Order(Vec<Channel>);
-
-impl Order {
-    /// Notes what is there that was not there before. Between two looks mails count as sent before text messages.
-    fn note(&mut self, sent: &Sent) {
-        for (channel, number) in [
-            (Channel::Email, sent.ses.raw_messages.len()),
-            (Channel::Sms, sent.sns.text_messages.len()),
-        ] {
-            let known = self.0.iter().filter(|one| **one == channel).count();
-            let new = number.saturating_sub(known);
-            self.0.extend(std::iter::repeat_n(channel, new));
-        }
+    /// The messages to an address or a number, the newest first.
+    pub fn to(&self, receiver: &str) -> impl Iterator<Item = &Arc<Message>> {
+        self.newest_first()
+            .filter(move |message| message.to == receiver)
     }
 }
 
-/// Reads everything sent through the moto server at `endpoint`.
-pub(super) async fn read(endpoint: &str) -> Result<Sent> {
-    reqwest::get(format!("{endpoint}/moto-api/data.json"))
-        .await
-        .and_then(reqwest::Response::error_for_status)
-        .context("moto does not tell what was sent")?
-        .json()
-        .await
-        .context("moto tells what was sent in a form that is not known here")
+/// SES's `SendEmail`, as far as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SendEmail {
+    destination: Destination,
+    content: Content,
 }
 
-/// The messages, the newest first.
-pub(super) fn messages(sent: Sent, order: &mut Order) -> Result<Vec<Message>> {
-    order.note(&sent);
-    let mut mails = sent.ses.raw_messages.iter().rev().map(mail);
-    let mut texts = sent.sns.text_messages.into_iter().rev().map(|sms| {
-        Ok(Message {
-            channel: Channel::Sms,
-            to: sms.phone_number,
-            subject: None,
-            text: sms.message,
-            html: None,
-            source: None,
-        })
-    });
-    let newest_first = order.0.iter().rev();
-    newest_first
-        .filter_map(|channel| match channel {
-            Channel::Email => mails.next(),
-            Channel::Sms => texts.next(),
-        })
-        .collect()
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Destination {
+    to_addresses: Vec<String>,
 }
 
-fn mail(raw: &RawMessage) -> Result<Message> {
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Content {
+    raw: Raw,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Raw {
+    data: String,
+}
+
+/// The message that a call of AWS sends; `None` for any other call.
+pub(super) fn message(call: &Parts, body: &[u8]) -> Result<Option<Message>> {
+    match call.uri.path() {
+        "/v2/email/outbound-emails" => {
+            let call: SendEmail = serde_json::from_slice(body)
+                .context("the local inbox knows mails that are sent raw, to addresses")?;
+            mail(&call).map(Some)
+        }
+        "/" => Ok(text_message(body)),
+        _ => Ok(None),
+    }
+}
+
+fn mail(call: &SendEmail) -> Result<Message> {
+    let source = STANDARD
+        .decode(&call.content.raw.data)
+        .context("a sent mail is not in base 64")?;
     let parsed = MessageParser::new()
-        .parse(raw.raw_data.as_bytes())
+        .parse(&source)
         .context("a sent mail is not a MIME message")?;
-    let mut to = raw.destinations.clone();
-    to.dedup();
     Ok(Message {
         channel: Channel::Email,
-        to: to.join(", "),
+        sent_at: Timestamp::now(),
+        to: call.destination.to_addresses.join(", "),
         subject: parsed.subject().map(str::to_owned),
         text: parsed.body_text(0).unwrap_or_default().into_owned(),
         // A mail without an HTML part would be given one that is made from its text.
@@ -145,12 +141,36 @@ fn mail(raw: &RawMessage) -> Result<Message> {
             .find(|part| part.is_text_html())
             .and_then(|part| part.text_contents())
             .map(str::to_owned),
-        source: Some(raw.raw_data.clone()),
+        source: Some(String::from_utf8_lossy(&source).into_owned()),
+    })
+}
+
+/// SNS's `Publish` to a telephone number.
+fn text_message(body: &[u8]) -> Option<Message> {
+    let parameter = |wanted| {
+        form_urlencoded::parse(body)
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.into_owned())
+    };
+    if parameter("Action")? != "Publish" {
+        return None;
+    }
+    Some(Message {
+        channel: Channel::Sms,
+        sent_at: Timestamp::now(),
+        to: parameter("PhoneNumber")?,
+        subject: None,
+        text: parameter("Message")?,
+        html: None,
+        source: None,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+    use serde_json::{Value, json};
+
     use super::*;
 
     const MAIL: &str = "From: GymBrah <invitations@gymbrah.example>\r\nTo: ann@example.com\r\n\
@@ -160,67 +180,77 @@ mod tests {
         Codice: =C3=A8 qui\r\n\
         --b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>Codice</p>\r\n--b--\r\n";
 
-    fn sent(json: serde_json::Value) -> Vec<Message> {
-        messages(serde_json::from_value(json).unwrap(), &mut Order::default()).unwrap()
+    fn read(path: &str, body: &str) -> Result<Option<Message>> {
+        let (call, ()) = Request::post(path).body(()).unwrap().into_parts();
+        message(&call, body.as_bytes())
+    }
+
+    fn send_email(content: &Value) -> Result<Option<Message>> {
+        let call = json!({
+            "FromEmailAddress": "invitations@gymbrah.example",
+            "Destination": {"ToAddresses": ["ann@example.com"]},
+            "Content": content,
+        });
+        read("/v2/email/outbound-emails", &call.to_string())
     }
 
     #[test]
-    fn a_mail_is_shown_decoded() {
-        let messages = sent(serde_json::json!({"ses": {"RawMessage": [
-            {"raw_data": MAIL, "destinations": ["ann@example.com", "ann@example.com"], "id": "1", "source": "x"}
-        ]}}));
-        assert_eq!(messages.len(), 1);
-        assert_eq!(messages[0].to, "ann@example.com");
-        assert_eq!(messages[0].subject.as_deref(), Some("Più forte"));
-        assert_eq!(messages[0].text.trim_end(), "Codice: è qui");
+    fn a_mail_is_decoded() {
+        let raw = json!({"Raw": {"Data": STANDARD.encode(MAIL)}});
+        let mail = send_email(&raw).unwrap().unwrap();
+        assert_eq!(mail.to, "ann@example.com");
+        assert_eq!(mail.subject.as_deref(), Some("Più forte"));
+        assert_eq!(mail.text.trim_end(), "Codice: è qui");
         assert_eq!(
-            messages[0].html.as_deref().map(str::trim_end),
+            mail.html.as_deref().map(str::trim_end),
             Some("<p>Codice</p>")
         );
+        assert_eq!(mail.source.as_deref(), Some(MAIL));
     }
 
     #[test]
-    fn the_newest_comes_first_by_whichever_way_it_went() {
-        let raw = |to: &str| serde_json::json!({"raw_data": "Subject: s\r\n\r\nhello", "destinations": [to]});
-        let sms =
-            |to: &str| serde_json::json!({"phone_number": to, "message": "hi", "message_id": "1"});
-        let mut order = Order::default();
-        let mut look = |mails: &[&str], texts: &[&str]| -> Vec<String> {
-            let mails: Vec<_> = mails.iter().map(|to| raw(to)).collect();
-            let texts: Vec<_> = texts.iter().map(|to| sms(to)).collect();
-            let sent = serde_json::json!({"ses": {"RawMessage": mails}, "sns": {"SMS": texts}});
-            let messages = messages(serde_json::from_value(sent).unwrap(), &mut order).unwrap();
-            messages.into_iter().map(|message| message.to).collect()
-        };
-        assert_eq!(look(&[], &["+391"]), ["+391"]);
-        assert_eq!(
-            look(&["a@x.example", "b@x.example"], &["+391"]),
-            ["b@x.example", "a@x.example", "+391"]
-        );
-        let both = look(
-            &["a@x.example", "b@x.example", "c@x.example"],
-            &["+391", "+392"],
-        );
-        assert_eq!(
-            both,
-            ["+392", "c@x.example", "b@x.example", "a@x.example", "+391"]
-        );
+    fn a_mail_that_is_not_raw_is_an_error() {
+        let simple = json!({"Simple": {"Subject": {"Data": "hi"}}});
+        let error = send_email(&simple).unwrap_err().to_string();
+        assert!(error.contains("raw"), "{error}");
     }
 
     #[test]
     fn a_text_message_has_no_subject() {
-        let messages = sent(
-            serde_json::json!({"sns": {"SMS": [{"phone_number": "+391", "message": "hi", "message_id": "1"}]}}),
-        );
-        assert_eq!((&messages[0].subject, &messages[0].html), (&None, &None));
+        let call = "Action=Publish&PhoneNumber=%2B391&Message=hi+there";
+        let sms = read("/", call).unwrap().unwrap();
+        assert_eq!((sms.to.as_str(), sms.text.as_str()), ("+391", "hi there"));
+        assert_eq!((&sms.subject, &sms.html), (&None, &None));
+        assert_eq!(serde_json::to_value(&sms).unwrap()["channel"], "sms");
+    }
+
+    #[test]
+    fn another_call_is_no_message() {
+        assert_eq!(read("/", r#"{"SecretId": "x"}"#).unwrap(), None);
         assert_eq!(
-            serde_json::to_value(&messages[0]).unwrap()["channel"],
-            "sms"
+            read("/", "Action=Publish&TopicArn=x&Message=hi").unwrap(),
+            None
+        );
+        assert_eq!(
+            read("/v2/email/identities", r#"{"EmailIdentity": "x"}"#).unwrap(),
+            None
         );
     }
 
     #[test]
-    fn nothing_sent_is_an_empty_outbox() {
-        assert!(sent(serde_json::json!({"kms": {}})).is_empty());
+    fn messages_of_both_channels_come_newest_first() {
+        let mut outbox = Outbox::default();
+        for to in ["+391", "+392"] {
+            let sms = format!("Action=Publish&PhoneNumber={to}&Message=hi").replace('+', "%2B");
+            outbox.add(read("/", &sms).unwrap().unwrap());
+            let raw = json!({"Raw": {"Data": STANDARD.encode(MAIL)}});
+            outbox.add(send_email(&raw).unwrap().unwrap());
+        }
+        let receivers: Vec<_> = outbox.newest_first().map(|one| one.to.as_str()).collect();
+        assert_eq!(
+            receivers,
+            ["ann@example.com", "+392", "ann@example.com", "+391"]
+        );
+        assert_eq!(outbox.to("ann@example.com").count(), 2);
     }
 }

@@ -20,7 +20,8 @@ const ACCOUNT_ID: &str = "123456789012";
 const API_ID: &str = "local";
 
 /// Makes the event for a request. `claims` are those of the caller's token, on routes that need one.
-pub(super) fn event(
+#[must_use]
+pub fn event(
     found: &Match<'_>,
     request: &Parts,
     body: &[u8],

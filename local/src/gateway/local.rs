@@ -1,5 +1,6 @@
-//! What is not on AWS: signing in without an identity provider, and the inbox.
+//! The pages and routes that are not on AWS: signing in without an identity provider, and the inbox.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use askama::Template;
@@ -10,6 +11,7 @@ use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,7 +21,7 @@ use super::issuer::SignIn;
 use crate::aws::Message;
 use crate::template::Route;
 
-/// The first page: what is served here.
+/// The first page: the routes that are served here.
 #[derive(Template)]
 #[template(path = "index.html")]
 struct Index<'a> {
@@ -27,14 +29,30 @@ struct Index<'a> {
     issuer: &'a str,
 }
 
-/// The inbox as a page.
+/// The number of messages on a page of the inbox.
+const MESSAGES: usize = 50;
+
+/// A page of the inbox.
 #[derive(Template)]
 #[template(path = "inbox.html")]
 struct Inbox {
-    messages: Vec<Message>,
+    messages: Vec<Arc<Message>>,
+    page: usize,
+    pages: usize,
+    /// The one receiver whose messages are shown, as a query parameter that follows another; empty where all are.
+    only: String,
 }
 
-/// Where the link of an invitation leads.
+/// The part of the inbox that is asked for.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    /// The first is 1.
+    page: Option<NonZeroUsize>,
+    /// The address or number of a receiver.
+    to: Option<String>,
+}
+
+/// The page to which the link of an invitation leads.
 #[derive(Template)]
 #[template(path = "join.html")]
 struct Join<'a> {
@@ -43,7 +61,7 @@ struct Join<'a> {
     code: String,
 }
 
-/// What the link carries.
+/// The query of that link.
 #[derive(Deserialize)]
 pub(super) struct Invited {
     #[serde(default)]
@@ -92,21 +110,46 @@ pub(super) async fn token(State(shared): State<Arc<Shared>>, body: Bytes) -> Res
     }
 }
 
-/// `GET /_local/inbox`
-pub(super) async fn inbox(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let messages = match shared.services.aws.outbox().await {
-        Ok(messages) => messages,
-        Err(error) => return refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
+/// `GET /_local/inbox`, as a page or as JSON: the newest messages first, those of one receiver with `?to=`, older ones with
+/// `?page=`.
+pub(super) async fn inbox(
+    State(shared): State<Arc<Shared>>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let outbox = shared.services.aws.outbox().await;
+    let mut messages: Vec<_> = match &asked.to {
+        Some(to) => outbox.to(to).cloned().collect(),
+        None => outbox.newest_first().cloned().collect(),
     };
+    let pages = messages.len().div_ceil(MESSAGES).max(1);
+    let number = asked.page.map_or(1, NonZeroUsize::get);
+    messages = messages
+        .into_iter()
+        .skip((number - 1).saturating_mul(MESSAGES))
+        .take(MESSAGES)
+        .collect();
+
     let accepts = headers
         .get(ACCEPT)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    if accepts.contains("text/html") {
-        page(&Inbox { messages })
-    } else {
-        Json(messages).into_response()
+    if !accepts.contains("text/html") {
+        return Json(messages.iter().map(Arc::as_ref).collect::<Vec<_>>()).into_response();
     }
+    page(&Inbox {
+        messages,
+        page: number,
+        pages,
+        only: asked
+            .to
+            .map_or_else(String::new, |to| format!("&{}", receiver(&to))),
+    })
+}
+
+/// The query parameter that asks for the messages to one receiver.
+fn receiver(to: &str) -> String {
+    format!("to={}", utf8_percent_encode(to, NON_ALPHANUMERIC))
 }
 
 fn page(template: &impl Template) -> Response {

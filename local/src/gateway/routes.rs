@@ -8,25 +8,32 @@ use crate::template::Route;
 
 /// The routes of the API.
 #[derive(Debug)]
-pub(super) struct Routes(Vec<Route>);
+pub struct Routes(Vec<Route>);
 
 /// A route and the values of the parameters in its path.
 #[derive(Debug)]
-pub(super) struct Match<'a> {
+pub struct Match<'a> {
+    /// The route.
     pub route: &'a Route,
+    /// The parameters by their names, decoded.
     pub parameters: BTreeMap<String, String>,
 }
 
 impl Routes {
+    /// The routes of a template.
+    #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
         Self(routes)
     }
 
+    /// All of them.
+    #[must_use]
     pub fn all(&self) -> &[Route] {
         &self.0
     }
 
     /// The route for a method and a percent-encoded path; the one with the fewest parameters if several fit.
+    #[must_use]
     pub fn find(&self, method: &str, path: &str) -> Option<Match<'_>> {
         self.0
             .iter()

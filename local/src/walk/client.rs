@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::brief::{brief, brief_path};
 
-/// How long a mail may be on its way.
+/// The longest time that a mail may be on its way.
 const MAIL_TIME: Duration = Duration::from_secs(5);
 
 /// Sends requests to a gateway and prints them, numbered by steps.
@@ -33,7 +33,7 @@ pub(super) struct Call {
     expected: u16,
 }
 
-/// What a request carries.
+/// The body of a request.
 enum Body {
     Json(Value),
     Csv(&'static str),
@@ -48,7 +48,6 @@ pub(super) struct User {
 /// A mail in the inbox.
 #[derive(Deserialize)]
 pub(super) struct Mail {
-    to: String,
     /// The subject.
     pub subject: Option<String>,
     /// The text part.
@@ -199,12 +198,13 @@ impl Client {
 
     /// The newest mail to an address, once it is in the inbox.
     pub async fn mail_to(&self, address: &str) -> Result<Mail> {
-        println!("    GET /_local/inbox");
+        let path = format!("/_local/inbox?to={address}");
+        println!("    GET {path}");
         let deadline = Instant::now() + MAIL_TIME;
         loop {
             let request = self
                 .http
-                .get(format!("{}/_local/inbox", self.base_url))
+                .get(format!("{}{path}", self.base_url))
                 .header("accept", "application/json");
             let inbox: Vec<Mail> = request
                 .send()
@@ -213,7 +213,7 @@ impl Client {
                 .json()
                 .await
                 .context("can't read the inbox")?;
-            if let Some(mail) = inbox.into_iter().find(|mail| mail.to == address) {
+            if let Some(mail) = inbox.into_iter().next() {
                 println!("    ✓ 200");
                 return Ok(mail);
             }
