@@ -10,6 +10,7 @@ pub mod limits;
 mod locale;
 mod name;
 mod phone;
+mod subject;
 
 pub use athlete_code::AthleteCode;
 pub use email::Email;
@@ -18,6 +19,7 @@ pub use invitation::{AttemptOutcome, Channel, InvitationStatus, LinkedVia};
 pub use locale::Locale;
 pub use name::Name;
 pub use phone::Phone;
+pub use subject::Subject;
 
 /// The error of a text, in words for the person who sent it. It never repeats what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

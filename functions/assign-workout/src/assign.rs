@@ -40,9 +40,9 @@ impl Assigning {
 /// often it was named, with what became of it.
 const ASSIGN_WORKOUT: &str = "-- assign_workout
     WITH allowed AS (
-        SELECT workout.id AS workout_id, business.id AS business_id
-        FROM workout, business
-        WHERE workout.id = $2 AND workout.user_id = $1 AND business.id = $3 AND business.user_id = $1
+        SELECT workout.id AS workout_id, gym.id AS business_id
+        FROM gym_of($1, $3) AS gym, workout
+        WHERE workout.id = $2 AND workout.user_id = (SELECT id FROM caller($1))
     ), named AS (
         SELECT DISTINCT named.id, athlete.id IS NULL AS is_stranger
         FROM allowed, unnest($4) AS named (id)
@@ -75,7 +75,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     } = Assigning::read(body(request)?)?;
 
     let parameters: [Parameter<'_>; 4] = [
-        (&caller.user_id, Type::UUID),
+        (&caller.subject, Type::TEXT),
         (&workout_id, Type::UUID),
         (&business_id, Type::UUID),
         (&athlete_ids, Type::UUID_ARRAY),

@@ -22,7 +22,7 @@ const LIST_FOLLOWERS: &str = "-- list_followers
         ORDER BY assignment.created_at DESC, assignment.id DESC
         LIMIT $5
     ) AS follower ON true
-    WHERE workout.id = $2 AND workout.user_id = $1
+    WHERE workout.id = $2 AND workout.user_id = (SELECT id FROM caller($1))
     ORDER BY follower.created_at DESC, follower.id DESC";
 
 /// An athlete who has the workout.
@@ -72,7 +72,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let page = page(request)?;
 
     let which = [
-        (&caller.user_id as _, Type::UUID),
+        (&caller.subject as _, Type::TEXT),
         (&workout_id as _, Type::UUID),
     ];
     let rows = app

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    domain::ErrorCode,
+    domain::{ErrorCode, Subject},
     platform::{
         App,
         auth::caller,
@@ -42,7 +42,7 @@ const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
     JOIN workout_athlete AS assignment ON assignment.athlete_id = athlete.id
     JOIN workout ON workout.id = assignment.workout_id
     JOIN business ON business.id = assignment.business_id
-    WHERE athlete.user_id = $1 AND (assignment.created_at, assignment.id) < ($2, $3)
+    WHERE athlete.user_id = (SELECT id FROM caller($1)) AND (assignment.created_at, assignment.id) < ($2, $3)
     ORDER BY assignment.created_at DESC, assignment.id DESC
     LIMIT $4";
 
@@ -53,7 +53,7 @@ const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
 const LOCK_ATHLETES: &str = "-- lock_athletes
     SELECT athlete.id
     FROM athlete JOIN workout_athlete AS assignment ON assignment.athlete_id = athlete.id
-    WHERE athlete.user_id = $1 AND assignment.workout_id = $2
+    WHERE athlete.user_id = (SELECT id FROM caller($1)) AND assignment.workout_id = $2
     ORDER BY athlete.id
     FOR NO KEY UPDATE OF athlete, assignment";
 
@@ -139,7 +139,7 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
     let caller = caller(request)?;
     let page = page(request)?;
 
-    let whose = [(&caller.user_id as _, Type::UUID)];
+    let whose = [(&caller.subject as _, Type::TEXT)];
     let rows = app
         .db
         .query(
@@ -161,7 +161,7 @@ pub(crate) async fn change(app: &App, request: &Request) -> Result<Response, Pro
     let workout_id = path_id(request, "workout_id", "workout")?;
     let change = Change::read(body(request)?)?;
 
-    let made = |tx| make(tx, caller.user_id, workout_id, &change);
+    let made = |tx| make(tx, &caller.subject, workout_id, &change);
     let rows = app.db.transaction(made).await?;
     if rows.is_empty() {
         return Err(Problem::not_found("workout"));
@@ -175,7 +175,7 @@ pub(crate) async fn change(app: &App, request: &Request) -> Result<Response, Pro
 /// it; none where it is not the caller's.
 async fn make(
     tx: Transaction,
-    caller: Uuid,
+    caller: &Subject,
     workout_id: Uuid,
     Change {
         selected,
@@ -184,7 +184,7 @@ async fn make(
 ) -> Result<Vec<Row>, QueryError> {
     let workout: Parameter<'_> = (&workout_id, Type::UUID);
     let found = tx
-        .query(LOCK_ATHLETES, &[(&caller, Type::UUID), workout.clone()])
+        .query(LOCK_ATHLETES, &[(caller, Type::TEXT), workout.clone()])
         .await?;
     let athlete_ids: Vec<Uuid> = found.iter().map(|row| row.get("id")).collect();
     let athletes: Parameter<'_> = (&athlete_ids, Type::UUID_ARRAY);

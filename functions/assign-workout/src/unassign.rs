@@ -11,7 +11,7 @@ use shared::platform::{
 /// No row: the workout is not the caller's.
 const UNASSIGN_WORKOUT: &str = "-- unassign_workout
     WITH own AS (
-        SELECT id FROM workout WHERE id = $2 AND user_id = $1
+        SELECT id FROM workout WHERE id = $2 AND user_id = (SELECT id FROM caller($1))
     ), unassigned AS (
         DELETE FROM workout_athlete USING own WHERE workout_id = own.id AND athlete_id = $3
     )
@@ -24,7 +24,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let athlete_id = path_id(request, "athlete_id", "athlete")?;
 
     let parameters: [Parameter<'_>; 3] = [
-        (&caller.user_id, Type::UUID),
+        (&caller.subject, Type::TEXT),
         (&workout_id, Type::UUID),
         (&athlete_id, Type::UUID),
     ];

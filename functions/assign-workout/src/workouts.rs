@@ -23,17 +23,17 @@ impl Draft {
     }
 }
 
-/// $1 to $4 the caller, $5 id, $6 name. The same id is the same workout, sent again.
+/// $1 to $5 the caller, $6 id, $7 name. The same id is the same workout, sent again.
 const CREATE_WORKOUT: &str = "-- create_workout
     INSERT INTO workout AS created (id, user_id, name)
-    SELECT $5, caller.id, $6 FROM sign_in($1, $2, $3, $4) AS caller
+    SELECT $6, caller.id, $7 FROM sign_in($1, $2, $3, $4, $5) AS caller
     ON CONFLICT (id) DO UPDATE SET id = created.id
     RETURNING id, name, created_at";
 
 /// $1 author, $2 and $3 position, $4 rows.
 const LIST_WORKOUTS: &str = "-- list_workouts
     SELECT id, name, created_at FROM workout
-    WHERE user_id = $1 AND (created_at, id) < ($2, $3)
+    WHERE user_id = (SELECT id FROM caller($1)) AND (created_at, id) < ($2, $3)
     ORDER BY created_at DESC, id DESC
     LIMIT $4";
 
@@ -83,7 +83,7 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
     let caller = caller(request)?;
     let page = page(request)?;
 
-    let author = [(&caller.user_id as _, Type::UUID)];
+    let author = [(&caller.subject as _, Type::TEXT)];
     let rows = app
         .db
         .query(

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::Serialize;
 use shared::{
-    domain::{AthleteCode, Email, ErrorCode, Phone},
+    domain::{AthleteCode, Email, ErrorCode, Phone, Subject},
     platform::{
         auth::caller,
         db::{Parameter, Row, Type},
@@ -105,7 +105,7 @@ fn is_dry_run(request: &Request) -> Result<bool, Problem> {
 /// Registers all the athletes with their invitations, or none. The invitations are due at once, and nobody's yet: the relay
 /// sends them.
 ///
-/// $1 owner, $2 business, $3 ids, $4 codes, $5 emails, $6 phones, $7 full names, $8 locales, $9 channels, $10 days the
+/// $1 subject, $2 business, $3 ids, $4 codes, $5 emails, $6 phones, $7 full names, $8 locales, $9 channels, $10 days the
 /// invitations are good for; all lists are in one order.
 ///
 /// No row: the gym is not the caller's. Otherwise one for each athlete that is new, or one without an id where none is. The
@@ -114,7 +114,7 @@ fn is_dry_run(request: &Request) -> Result<bool, Problem> {
 /// They are inserted in the order of their contacts, so that two imports that share some wait for each other, and never both.
 const IMPORT_ATHLETES: &str = "-- import_athletes
     WITH gym AS (
-        SELECT id FROM business WHERE id = $2 AND user_id = $1
+        SELECT id FROM gym_of($1, $2)
     ), given AS (
         SELECT *
         FROM unnest($3, $4, $5, $6, $7, $8, $9)
@@ -139,7 +139,7 @@ const IMPORT_ATHLETES: &str = "-- import_athletes
 
 /// The athletes of the gym that have one of these contacts, each with the one that was given.
 ///
-/// $1 owner, $2 business, $3 ids that were given, $4 emails, $5 phones, all in one order.
+/// $1 subject, $2 business, $3 ids that were given, $4 emails, $5 phones, all in one order.
 ///
 /// No row: the gym is not the caller's. Otherwise one for each athlete that was found, or one without an id where none was.
 const FIND_BY_CONTACTS: &str = concat!(
@@ -156,9 +156,8 @@ const FIND_BY_CONTACTS: &str = concat!(
     )
     SELECT found.given_id, ",
     roster_columns!(),
-    " FROM business
-    LEFT JOIN (found JOIN roster ON roster.id = found.id) ON true
-    WHERE business.id = $2 AND business.user_id = $1"
+    " FROM gym_of($1, $2) AS gym
+    LEFT JOIN (found JOIN roster ON roster.id = found.id) ON true"
 );
 
 /// What became of one athlete, or would become.
@@ -190,7 +189,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let (is_dry_run, athletes) = zip_errors(is_dry_run(request), athletes(request))?;
 
     let import = Import {
-        owner: caller.user_id,
+        subject: caller.subject,
         business_id,
         ids: athletes.iter().map(|_| Uuid::now_v7()).collect(),
         athletes,
@@ -208,7 +207,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
 
 /// The athletes that were given, and where they are to go. Each has an id of its own, by which all that becomes of it is found.
 struct Import {
-    owner: Uuid,
+    subject: Subject,
     business_id: Uuid,
     ids: Vec<Uuid>,
     athletes: Vec<Registration>,
@@ -245,7 +244,7 @@ impl Import {
         let locales: Vec<_> = self.athletes.iter().map(|a| &a.locale).collect();
         let channels: Vec<_> = self.athletes.iter().map(Registration::channel).collect();
         let parameters: [Parameter<'_>; 10] = [
-            (&self.owner, Type::UUID),
+            (&self.subject, Type::TEXT),
             (&self.business_id, Type::UUID),
             (&self.ids, Type::UUID_ARRAY),
             (&codes, Type::TEXT_ARRAY),
@@ -273,7 +272,7 @@ impl Import {
     /// The athletes that are there.
     async fn find(&self, app: &App) -> Result<ById, Problem> {
         let parameters: [Parameter<'_>; 5] = [
-            (&self.owner, Type::UUID),
+            (&self.subject, Type::TEXT),
             (&self.business_id, Type::UUID),
             (&self.ids, Type::UUID_ARRAY),
             (&self.emails(), Type::TEXT_ARRAY),

@@ -12,6 +12,7 @@ mod registration;
 mod renew;
 mod revoke;
 mod roster;
+mod target;
 
 pub use app::App;
 

@@ -5,7 +5,7 @@ use crate::{
     registration::{Contact, MAX_DRAWS, Registration},
 };
 use shared::{
-    domain::limits::LEASE,
+    domain::{Subject, limits::LEASE},
     platform::{
         auth::caller,
         db::{Parameter, Type},
@@ -17,15 +17,14 @@ use uuid::Uuid;
 
 /// Registers the athlete with an invitation, which is leased to this request: it sends it.
 ///
-/// $1 owner, $2 business, $3 id, $4 code, $5 email, $6 phone, $7 full name, $8 locale, $9 channel, $10 days the invitation is
+/// $1 subject, $2 business, $3 id, $4 code, $5 email, $6 phone, $7 full name, $8 locale, $9 channel, $10 days the invitation is
 /// good for, $11 seconds of the lease.
 ///
 /// No row: the gym is not the caller's. A row without an id: the contact or the code is taken.
 const REGISTER_ATHLETE: &str = r#"-- register_athlete
     WITH gym AS (
-        SELECT business.id, business.name AS business_name, owner.email AS owner_email
-        FROM business JOIN "user" AS owner ON owner.id = business.user_id
-        WHERE business.id = $2 AND business.user_id = $1
+        SELECT gym.id, gym.name AS business_name, owner.email AS owner_email
+        FROM gym_of($1, $2) AS gym JOIN "user" AS owner ON owner.id = gym.owner_id
     ), registered AS (
         INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale)
         SELECT $3, gym.id, $4, $5, $6, $7, $8 FROM gym
@@ -60,7 +59,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let registration = Registration::read(&mut body);
     let registration = body.finish(registration)?;
 
-    match register(app, caller.user_id, business_id, &registration).await? {
+    match register(app, &caller.subject, business_id, &registration).await? {
         Registered::Now(gym, mut athlete) => {
             deliver(app, gym, &mut athlete).await;
             Ok(Response::created(&athlete))
@@ -78,7 +77,7 @@ enum Registered {
 
 async fn register(
     app: &App,
-    owner: Uuid,
+    subject: &Subject,
     business_id: Uuid,
     registration: &Registration,
 ) -> Result<Registered, Problem> {
@@ -91,7 +90,7 @@ async fn register(
     for _ in 0..MAX_DRAWS {
         let code = (app.draw_code)();
         let parameters: [Parameter<'_>; 11] = [
-            (&owner, Type::UUID),
+            (subject, Type::TEXT),
             (&business_id, Type::UUID),
             (&id, Type::UUID),
             (&code, Type::TEXT),

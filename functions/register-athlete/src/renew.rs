@@ -3,6 +3,7 @@ use crate::{
     athlete::Athlete,
     deliver::{Gym, deliver},
     registration::MAX_DRAWS,
+    target::Target,
 };
 use shared::{
     domain::{
@@ -10,14 +11,12 @@ use shared::{
         limits::{DOUBLE_CLICK, LEASE, MAX_RENEWALS, RENEWAL_PERIOD},
     },
     platform::{
-        auth::caller,
         db::{Parameter, QueryError, Row, Transaction, Type},
-        http::{Fields, Request, Response, body, path_id},
+        http::{Fields, Request, Response, body},
         problem::{Kind, Problem},
     },
 };
 use std::time::Duration;
-use uuid::Uuid;
 
 /// The contact that is right, where the athlete's was wrong.
 struct Correction {
@@ -40,16 +39,16 @@ impl Correction {
 
 /// Locks the athlete, so that nobody else renews, revokes or accepts the invitation meanwhile.
 ///
-/// $1 owner, $2 business, $3 athlete.
+/// $1 subject, $2 business, $3 athlete.
 ///
 /// No row: the athlete is not in a gym of the caller's.
 const LOCK_TO_RENEW: &str = r#"-- lock_to_renew
     SELECT athlete.user_id IS NOT NULL AS is_linked, athlete.email, athlete.phone, athlete.athlete_code,
-           business.name AS business_name, owner.email AS owner_email
-    FROM athlete
-    JOIN business ON business.id = athlete.invited_by
-    JOIN "user" AS owner ON owner.id = business.user_id
-    WHERE athlete.id = $3 AND business.id = $2 AND business.user_id = $1
+           gym.name AS business_name, owner.email AS owner_email
+    FROM gym_of($1, $2) AS gym
+    JOIN "user" AS owner ON owner.id = gym.owner_id
+    JOIN athlete ON athlete.invited_by = gym.id
+    WHERE athlete.id = $3
     FOR UPDATE OF athlete"#;
 
 /// The last invitation, and those that count among the renewals: all within the period but the athlete's first one.
@@ -95,13 +94,10 @@ const INVITE_AGAIN: &str = "-- invite_again
 
 /// Invites the athlete once more, at the same contact or a corrected one.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
-    let caller = caller(request)?;
-    let business_id = path_id(request, "business_id", "athlete")?;
-    let athlete_id = path_id(request, "athlete_id", "athlete")?;
+    let target = Target::of(request)?;
     let correction = Correction::read(body(request)?)?;
 
-    let whose = [caller.user_id, business_id, athlete_id];
-    match renew_with_a_free_code(app, whose, &correction).await? {
+    match renew_with_a_free_code(app, &target, &correction).await? {
         Renewal::Queued(gym, mut athlete) => {
             deliver(app, gym, &mut athlete).await;
             Ok(Response::accepted(&athlete))
@@ -136,14 +132,20 @@ enum Renewal {
 /// Renews; where the code that was drawn is taken, with another one.
 async fn renew_with_a_free_code(
     app: &App,
-    whose: [Uuid; 3],
+    target: &Target,
     correction: &Correction,
 ) -> Result<Renewal, Problem> {
     for _ in 0..MAX_DRAWS {
         let new_code = (app.draw_code)();
-        let renewed = app
-            .db
-            .transaction(|tx| renew(tx, whose, correction, new_code.clone(), app.invitation_days));
+        let renewed = app.db.transaction(|tx| {
+            renew(
+                tx,
+                target,
+                correction,
+                new_code.clone(),
+                app.invitation_days,
+            )
+        });
         match renewed.await {
             Ok(renewal) => return Ok(renewal),
             Err(error) => match error.constraint() {
@@ -169,24 +171,19 @@ async fn renew_with_a_free_code(
 /// A correction, and an invitation after a revoked one, have a new code: the old one is dead from then on.
 async fn renew(
     tx: Transaction,
-    [owner, business_id, athlete_id]: [Uuid; 3],
+    target: &Target,
     correction: &Correction,
     new_code: AthleteCode,
     invitation_days: i32,
 ) -> Result<Renewal, QueryError> {
-    let whose: [Parameter<'_>; 3] = [
-        (&owner, Type::UUID),
-        (&business_id, Type::UUID),
-        (&athlete_id, Type::UUID),
-    ];
-    let Some(found) = tx.query_opt(LOCK_TO_RENEW, &whose).await? else {
+    let Some(found) = tx.query_opt(LOCK_TO_RENEW, &target.parameters()).await? else {
         return Ok(Renewal::NotYours);
     };
     if found.get("is_linked") {
         return Ok(Renewal::Linked);
     }
 
-    let athlete: Parameter<'_> = (&athlete_id, Type::UUID);
+    let athlete: Parameter<'_> = (&target.athlete_id, Type::UUID);
     let history: [Parameter<'_>; 3] = [
         athlete.clone(),
         (&RENEWAL_PERIOD.as_secs_f64(), Type::FLOAT8),
@@ -198,7 +195,7 @@ async fn renew(
     let (email, phone) = corrected(&found, correction);
     let is_correction = email != found.get("email") || phone != found.get("phone");
     if history.get("is_double_click") && !is_correction && !was_revoked {
-        let athlete = Athlete::read(&tx, athlete_id).await?;
+        let athlete = Athlete::read(&tx, target.athlete_id).await?;
         return Ok(Renewal::JustSent(Box::new(athlete)));
     }
     if history.get::<_, i64>("renewals") >= MAX_RENEWALS {
@@ -224,7 +221,7 @@ async fn renew(
         (&LEASE.as_secs_f64(), Type::FLOAT8),
     ];
     tx.query(INVITE_AGAIN, &invitation).await?;
-    let athlete = Athlete::read(&tx, athlete_id).await?;
+    let athlete = Athlete::read(&tx, target.athlete_id).await?;
     Ok(Renewal::Queued(Gym::from(&found), Box::new(athlete)))
 }
 

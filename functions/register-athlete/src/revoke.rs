@@ -1,22 +1,20 @@
-use crate::app::App;
+use crate::{app::App, target::Target};
 use shared::platform::{
-    auth::caller,
-    db::{Parameter, QueryError, Transaction, Type},
-    http::{Request, Response, path_id},
+    db::{QueryError, Transaction, Type},
+    http::{Request, Response},
     metrics,
     problem::{Kind, Problem},
 };
-use uuid::Uuid;
 
 /// Locks the athlete, so that nobody else renews, revokes or accepts the invitation meanwhile.
 ///
-/// $1 owner, $2 business, $3 athlete.
+/// $1 subject, $2 business, $3 athlete.
 ///
 /// No row: the athlete is not in a gym of the caller's.
 const LOCK_TO_REVOKE: &str = "-- lock_to_revoke
     SELECT athlete.user_id IS NOT NULL AS is_linked
-    FROM athlete JOIN business ON business.id = athlete.invited_by
-    WHERE athlete.id = $3 AND business.id = $2 AND business.user_id = $1
+    FROM gym_of($1, $2) AS gym JOIN athlete ON athlete.invited_by = gym.id
+    WHERE athlete.id = $3
     FOR UPDATE OF athlete";
 
 /// $1 athlete. No row: no invitation was open.
@@ -27,12 +25,8 @@ const REVOKE_INVITATION: &str = "-- revoke_invitation
 
 /// Takes the invitation back: neither the code nor the email links anybody from then on. To take it back twice is no error.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
-    let caller = caller(request)?;
-    let business_id = path_id(request, "business_id", "athlete")?;
-    let athlete_id = path_id(request, "athlete_id", "athlete")?;
-
-    let whose = [caller.user_id, business_id, athlete_id];
-    match app.db.transaction(|tx| revoke(tx, whose)).await? {
+    let target = Target::of(request)?;
+    match app.db.transaction(|tx| revoke(tx, &target)).await? {
         Revocation::Done { count } => {
             metrics::invitations("revoked", count);
             Ok(Response::no_content())
@@ -54,21 +48,13 @@ enum Revocation {
     Linked,
 }
 
-async fn revoke(
-    tx: Transaction,
-    [owner, business_id, athlete_id]: [Uuid; 3],
-) -> Result<Revocation, QueryError> {
-    let whose: [Parameter<'_>; 3] = [
-        (&owner, Type::UUID),
-        (&business_id, Type::UUID),
-        (&athlete_id, Type::UUID),
-    ];
-    match tx.query_opt(LOCK_TO_REVOKE, &whose).await? {
+async fn revoke(tx: Transaction, target: &Target) -> Result<Revocation, QueryError> {
+    match tx.query_opt(LOCK_TO_REVOKE, &target.parameters()).await? {
         None => Ok(Revocation::NotYours),
         Some(athlete) if athlete.get("is_linked") => Ok(Revocation::Linked),
         Some(_) => {
             let revoked = tx
-                .query(REVOKE_INVITATION, &[(&athlete_id, Type::UUID)])
+                .query(REVOKE_INVITATION, &[(&target.athlete_id, Type::UUID)])
                 .await?;
             Ok(Revocation::Done {
                 count: revoked.len(),

@@ -35,16 +35,15 @@ fn status(request: &Request) -> Result<Option<InvitationStatus>, Problem> {
 const LIST_ATHLETES: &str = concat!(
     "-- list_athletes
     SELECT athlete.*
-    FROM business LEFT JOIN LATERAL (
+    FROM gym_of($1, $2) AS gym LEFT JOIN LATERAL (
         SELECT ",
     roster_columns!(),
     " FROM roster
-        WHERE business_id = business.id AND (created_at, id) < ($3, $4)
+        WHERE business_id = gym.id AND (created_at, id) < ($3, $4)
               AND ($6 IS NULL OR invitation_status = $6)
         ORDER BY created_at DESC, id DESC
         LIMIT $5
     ) AS athlete ON true
-    WHERE business.id = $2 AND business.user_id = $1
     ORDER BY athlete.created_at DESC, athlete.id DESC"
 );
 
@@ -55,7 +54,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let (page, status) = zip_errors(page(request), status(request))?;
 
     let who = [
-        (&caller.user_id as _, Type::UUID),
+        (&caller.subject as _, Type::TEXT),
         (&business_id as _, Type::UUID),
     ];
     let parameters = [who.as_slice(), &page.parameters(), &[(&status, Type::TEXT)]].concat();

@@ -25,17 +25,17 @@ impl Opening {
     }
 }
 
-/// $1 to $4 the caller, $5 id, $6 name. The same id is the same gym, sent again.
+/// $1 to $5 the caller, $6 id, $7 name. The same id is the same gym, sent again.
 const OPEN_BUSINESS: &str = "-- open_business
     INSERT INTO business AS opened (id, user_id, name)
-    SELECT $5, caller.id, $6 FROM sign_in($1, $2, $3, $4) AS caller
+    SELECT $6, caller.id, $7 FROM sign_in($1, $2, $3, $4, $5) AS caller
     ON CONFLICT (id) DO UPDATE SET id = opened.id
     RETURNING id, name, created_at";
 
 /// $1 owner, $2 and $3 position, $4 rows.
 const LIST_BUSINESSES: &str = "-- list_businesses
     SELECT id, name, created_at FROM business
-    WHERE user_id = $1 AND (created_at, id) < ($2, $3)
+    WHERE user_id = (SELECT id FROM caller($1)) AND (created_at, id) < ($2, $3)
     ORDER BY created_at DESC, id DESC
     LIMIT $4";
 
@@ -84,7 +84,7 @@ async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
     let page = page(request)?;
 
     let parameters = [
-        &[(&caller.user_id as _, Type::UUID)],
+        &[(&caller.subject as _, Type::TEXT)],
         page.parameters().as_slice(),
     ]
     .concat();

@@ -28,9 +28,9 @@ impl Claim {
     }
 }
 
-/// The caller's row, made or brought up to date from the token. $1 to $4 the caller.
+/// The caller's row, made or brought up to date from the token. $1 to $5 the caller.
 const SIGN_IN: &str = "-- sign_in
-    SELECT id, email, full_name, avatar_url, created_at FROM sign_in($1, $2, $3, $4)";
+    SELECT id, email, full_name, avatar_url, created_at FROM sign_in($1, $2, $3, $4, $5)";
 
 /// Locks the caller, so that two requests of one person take their turns. $1 caller.
 const LOCK_CALLER: &str = r#"-- lock_caller
@@ -180,11 +180,12 @@ async fn link(
     athlete_code: Option<&AthleteCode>,
 ) -> Result<Linking, QueryError> {
     let user = tx.query_one(SIGN_IN, &caller.parameters()).await?;
-    let caller_id: Parameter<'_> = (&caller.user_id, Type::UUID);
+    let id: Uuid = user.get("id");
+    let caller_id: Parameter<'_> = (&id, Type::UUID);
     let email: Parameter<'_> = (&caller.verified_email, Type::TEXT);
     tx.query_one(LOCK_CALLER, &[caller_id.clone()]).await?;
     let wait = match athlete_code {
-        Some(_) => wait_before_code(&tx, caller.user_id).await?,
+        Some(_) => wait_before_code(&tx, id).await?,
         None => None,
     };
     let looked_at = athlete_code.filter(|_| wait.is_none());

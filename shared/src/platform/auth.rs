@@ -1,7 +1,7 @@
 //! Who is asking: the claims that API Gateway's JWT authorizer has verified.
 
 use crate::{
-    domain::{Email, Name},
+    domain::{Email, Name, Subject},
     platform::{
         db::{Parameter, Type},
         http::Request,
@@ -15,7 +15,9 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The token's `sub`.
-    pub user_id: Uuid,
+    pub subject: Subject,
+    /// The id that the person gets, if nobody is known by this subject or by the address.
+    new_id: Uuid,
     /// The token's `email`, if the identity provider has seen a proof that it is the person's. One that is not proved
     /// opens nothing, and so is not kept.
     pub verified_email: Option<Email>,
@@ -28,9 +30,10 @@ pub struct Caller {
 impl Caller {
     /// The parameters of the database's `sign_in`, in its order.
     #[must_use]
-    pub fn parameters(&self) -> [Parameter<'_>; 4] {
+    pub fn parameters(&self) -> [Parameter<'_>; 5] {
         [
-            (&self.user_id, Type::UUID),
+            (&self.new_id, Type::UUID),
+            (&self.subject, Type::TEXT),
             (&self.verified_email, Type::TEXT),
             (&self.full_name, Type::TEXT),
             (&self.avatar_url, Type::TEXT),
@@ -40,25 +43,25 @@ impl Caller {
 
 /// The caller of a request; 401 where there is none.
 pub fn caller(request: &Request) -> Result<Caller, Problem> {
-    let unauthenticated = || {
-        Problem::new(
-            Kind::Unauthenticated,
-            "Send a valid token: Authorization: Bearer <token>.",
-        )
-    };
+    let unauthenticated = |detail| Problem::new(Kind::Unauthenticated, detail);
+    let no_token = || unauthenticated("Send a valid token: Authorization: Bearer <token>.");
 
-    let authorizer = request
-        .request_context
-        .authorizer
-        .as_ref()
-        .ok_or_else(unauthenticated)?;
-    let claims = &authorizer.jwt.as_ref().ok_or_else(unauthenticated)?.claims;
+    let authorizer = request.request_context.authorizer.as_ref();
+    let jwt = authorizer.and_then(|authorizer| authorizer.jwt.as_ref());
+    let claims = &jwt.ok_or_else(no_token)?.claims;
     let claim = |name: &str| claims.get(name).map(String::as_str);
+    // Cognito's: it passes the authorizer, and says nothing of the person.
+    if claim("token_use") == Some("access") {
+        return Err(unauthenticated(
+            "This is the access token; send the ID token, which knows the person's address.",
+        ));
+    }
 
     Ok(Caller {
-        user_id: claim("sub")
+        subject: claim("sub")
             .and_then(|sub| sub.parse().ok())
-            .ok_or_else(unauthenticated)?,
+            .ok_or_else(no_token)?,
+        new_id: Uuid::now_v7(),
         // The gateway writes every claim as text, so a JSON `true` and the text "true" look the same here.
         verified_email: claim("email")
             .filter(|_| claim("email_verified") == Some("true"))
@@ -102,7 +105,7 @@ mod tests {
     fn claims_make_a_caller() {
         let claims = json!({"sub": SUB, "email": "Ada@Example.org", "email_verified": "true", "name": "Ada", "picture": "https://a.example/p.png"});
         let caller = with_claims(&claims).unwrap();
-        assert_eq!(caller.user_id.to_string(), SUB);
+        assert_eq!(caller.subject.as_str(), SUB);
         assert_eq!(caller.verified_email.unwrap().as_str(), "ada@example.org");
         assert_eq!(caller.full_name.unwrap().as_str(), "Ada");
         assert_eq!(
