@@ -12,6 +12,8 @@ INSERT INTO "user" (id, email, full_name, avatar_url, created_at) VALUES
     ('cd7e016f-139b-4125-94ec-a959bcbbaf8b', 'chloe@example.org',  'Chloe Martin', NULL,                                   '2026-01-19T19:42:10Z')
 ON CONFLICT DO NOTHING;
 
+INSERT INTO identity (subject, user_id, created_at) SELECT id::text, id, created_at FROM "user" ON CONFLICT DO NOTHING;
+
 INSERT INTO business (id, user_id, name, created_at) VALUES
     ('019bb153-8740-77fd-a248-f45c1fc0a7f6', 'e0409e8b-3359-4eda-88c4-fa33ccb2cda7', 'Palestra Aurora', '2026-01-12T08:30:00Z'),
     ('019bbd77-be60-76c0-a810-5402e08f07d8', 'f2effed9-b2fe-4705-ab0b-121393261a43', 'Ironworks',       '2026-01-14T17:05:00Z')

@@ -40,6 +40,7 @@ FROM generate_series(1, 200) AS gym, concat('owner-', gym, '@large.example') AS 
 UNION ALL
 SELECT pg_temp.user_id(email), email, 'Athlete ' || person, now() - interval '30 days'
 FROM generate_series(1, 40000) AS person, concat('athlete-', person, '@large.example') AS email;
+INSERT INTO identity (subject, user_id, created_at) SELECT id::text, id, created_at FROM "user";
 
 INSERT INTO business (id, user_id, name, created_at)
 SELECT pg_temp.numbered('b', gym), pg_temp.user_id('owner-' || gym || '@large.example'), 'Gym ' || gym, now() - interval '545 days'

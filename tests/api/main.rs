@@ -6,6 +6,7 @@ mod contract;
 mod documents;
 mod faults;
 mod hostile_texts;
+mod identity;
 mod import;
 mod invitations;
 mod logs;

@@ -30,6 +30,8 @@ struct Athlete {
     email: String,
     code: Value,
     dead_codes: Vec<Value>,
+    /// Whether the person at its address is linked to it.
+    is_linked_by_email: bool,
     /// The last invitation's status, its age left aside.
     status: &'static str,
     attempts: u32,
@@ -167,6 +169,7 @@ impl Run {
             email,
             code: response["athlete_code"].clone(),
             dead_codes: Vec::new(),
+            is_linked_by_email: false,
             status,
             attempts: 1,
             age: 0,
@@ -273,7 +276,7 @@ impl Run {
         let athlete = &mut self.athletes[index];
         assert_eq!(
             response["status"],
-            if athlete.is_claimable() {
+            if athlete.is_claimable() || athlete.is_linked_by_email {
                 "linked"
             } else {
                 "code_required"
@@ -283,6 +286,7 @@ impl Run {
         );
         if athlete.is_claimable() {
             athlete.status = "accepted";
+            athlete.is_linked_by_email = true;
         }
     }
 

@@ -40,7 +40,7 @@ fn of_fifty_who_claim_one_code_one_wins() {
         );
         assert_eq!(
             app.ask::<uuid::Uuid>("SELECT user_id FROM athlete").await,
-            people[winner].id
+            people[winner].user_id().await
         );
     });
 }
@@ -144,11 +144,19 @@ fn fifty_accounts_that_prove_one_address_at_once_all_sign_in() {
                 .iter()
                 .filter(|response| response.body["status"] == "linked")
                 .count(),
-            1
+            AT_ONCE,
+            "one verified address is one person"
         );
         assert_eq!(
             app.ask::<i64>(r#"SELECT count(*) FROM "user" WHERE email = 'shared@example.org'"#)
                 .await,
+            1
+        );
+        assert_eq!(
+            app.ask::<i64>(
+                "SELECT count(DISTINCT user_id) FROM identity JOIN athlete USING (user_id)"
+            )
+            .await,
             1
         );
     });

@@ -97,6 +97,8 @@ impl System {
             email: email.to_owned(),
             email_verified: true,
             full_name: None,
+            sub: None,
+            claims: serde_json::Map::new(),
         };
         let token = self
             .stack

@@ -374,6 +374,12 @@ pub struct Person {
 }
 
 impl Person {
+    /// The person's own id, which they have once they have signed in.
+    pub async fn user_id(&self) -> Uuid {
+        let sql = format!("SELECT user_id FROM identity WHERE subject = '{}'", self.id);
+        self.app.ask(&sql).await
+    }
+
     /// The same person, at another application.
     #[must_use]
     pub fn through(&self, app: &'static TestApp) -> Self {

@@ -70,6 +70,8 @@ mod tests {
             email: "ann@example.com".into(),
             email_verified: false,
             full_name: Some("Ann".into()),
+            sub: None,
+            claims: serde_json::Map::new(),
         };
         issuer.sign_in(&who, now()).unwrap().token
     }

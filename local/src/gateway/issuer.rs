@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{Timestamp, ToSpan};
 use jsonwebtoken::DecodingKey;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// Whom tokens are for: what a Cognito user pool calls the app client.
@@ -39,6 +40,11 @@ pub struct SignIn {
     pub email_verified: bool,
     /// The user's name, for the claim `name`.
     pub full_name: Option<String>,
+    /// The token's subject; without it the same address is the same subject.
+    pub sub: Option<String>,
+    /// Further claims, which go before those that the token has otherwise.
+    #[serde(default)]
+    pub claims: Map<String, Value>,
 }
 
 fn yes() -> bool {
@@ -50,14 +56,14 @@ fn yes() -> bool {
 pub struct Token {
     /// The JWT for the header `Authorization: Bearer …`.
     pub token: String,
-    /// The token's `sub`.
-    pub user_id: Uuid,
+    /// The token's subject.
+    pub sub: String,
 }
 
 /// The claims of a Cognito ID token that matter to the functions.
 #[derive(Serialize)]
 struct Claims<'a> {
-    sub: Uuid,
+    sub: &'a str,
     iss: &'a str,
     aud: &'a str,
     email: &'a str,
@@ -67,6 +73,15 @@ struct Claims<'a> {
     token_use: &'a str,
     iat: i64,
     exp: i64,
+}
+
+/// The claims of a sign-in over those of a token, each by its name.
+fn merged(claims: &Claims<'_>, further: &Map<String, Value>) -> Result<Value> {
+    let mut all = serde_json::to_value(claims)?;
+    if let Some(all) = all.as_object_mut() {
+        all.extend(further.clone());
+    }
+    Ok(all)
 }
 
 impl Issuer {
@@ -89,9 +104,12 @@ impl Issuer {
         {
             return Err(anyhow!("email: {email:?} is not an address"));
         }
-        let user_id = user_id(email);
+        let sub = match &who.sub {
+            Some(sub) => sub.clone(),
+            None => subject_of(email).to_string(),
+        };
         let claims = Claims {
-            sub: user_id,
+            sub: &sub,
             iss: &self.url,
             aud: AUDIENCE,
             email,
@@ -102,8 +120,8 @@ impl Issuer {
             exp: (now + LIFETIME_HOURS.hours()).as_second(),
         };
         Ok(Token {
-            token: self.sign(&claims)?,
-            user_id,
+            token: self.sign(&merged(&claims, &who.claims)?)?,
+            sub,
         })
     }
 
@@ -127,7 +145,7 @@ impl Issuer {
 }
 
 /// The same for the same address after every start, so that what a user has made in a database that is kept stays theirs.
-fn user_id(email: &str) -> Uuid {
+fn subject_of(email: &str) -> Uuid {
     let hash = digest(&SHA256, email.to_lowercase().as_bytes());
     let bytes = hash
         .as_ref()
@@ -154,6 +172,8 @@ mod tests {
             email: email.into(),
             email_verified: true,
             full_name: None,
+            sub: None,
+            claims: Map::new(),
         }
     }
 
@@ -162,22 +182,16 @@ mod tests {
         let now = Timestamp::now();
         let first = Issuer::new("http://a".into()).unwrap();
         let second = Issuer::new("http://b".into()).unwrap();
-        let id = first.sign_in(&who("Ann@Example.com"), now).unwrap().user_id;
+        let id = first.sign_in(&who("Ann@Example.com"), now).unwrap().sub;
         assert_eq!(
-            second
-                .sign_in(&who(" ann@example.COM "), now)
-                .unwrap()
-                .user_id,
+            second.sign_in(&who(" ann@example.COM "), now).unwrap().sub,
             id
         );
         assert_ne!(
-            second
-                .sign_in(&who("bob@example.com"), now)
-                .unwrap()
-                .user_id,
+            second.sign_in(&who("bob@example.com"), now).unwrap().sub,
             id
         );
-        assert_eq!(id.get_version_num(), 8);
+        assert_eq!(id.parse::<Uuid>().unwrap().get_version_num(), 8);
     }
 
     #[test]

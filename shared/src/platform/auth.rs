@@ -115,6 +115,29 @@ mod tests {
     }
 
     #[test]
+    fn any_text_is_a_subject() {
+        let longest = "a".repeat(255);
+        for sub in [
+            "auth0|5f7c8ec7c33c6c004bbafe82",
+            "user_2abc",
+            "7",
+            "ÄÖÜ",
+            &longest,
+        ] {
+            let caller = with_claims(&json!({"sub": sub, "token_use": "id"})).unwrap();
+            assert_eq!(caller.subject.as_str(), sub);
+        }
+    }
+
+    #[test]
+    fn access_token_is_told_apart_in_words() {
+        let problem = with_claims(&json!({"sub": SUB, "token_use": "access"})).unwrap_err();
+        let response = crate::platform::http::Response::problem(&problem, "id").json();
+        let detail = response["detail"].as_str().unwrap();
+        assert!(detail.contains("ID token"), "{detail}");
+    }
+
+    #[test]
     fn only_a_verified_address_counts() {
         for verified in ["false", "True", "1", "yes", ""] {
             let caller = with_claims(
@@ -138,7 +161,9 @@ mod tests {
             json!({}),
             json!({"lambda": {"sub": SUB}}),
             json!({"jwt": {"claims": {}}}),
-            json!({"jwt": {"claims": {"sub": "ada"}}}),
+            json!({"jwt": {"claims": {"sub": ""}}}),
+            json!({"jwt": {"claims": {"sub": "a".repeat(256)}}}),
+            json!({"jwt": {"claims": {"sub": SUB, "token_use": "access"}}}),
         ] {
             assert_eq!(
                 caller(&request(&authorizer)).unwrap_err().kind(),
