@@ -12,7 +12,7 @@ pub(crate) struct Gym {
 }
 
 impl From<&Row> for Gym {
-    /// From the columns `business_name` and `owner_email`.
+    /// Reads the columns `business_name` and `owner_email`.
     fn from(row: &Row) -> Self {
         Self {
             name: row.get("business_name"),
@@ -21,8 +21,8 @@ impl From<&Row> for Gym {
     }
 }
 
-/// Tries to send the invitation that was just queued, and leased to this request, and brings `athlete` up to date with the
-/// outcome. Whatever fails here, the invitation stays queued in the database, from where it is sent later.
+/// Sends the invitation that was just queued, on which this request has the lease, and updates `athlete` with the outcome. An
+/// error here does not fail the request: the invitation stays queued in the database, and is sent later.
 pub(crate) async fn deliver(app: &App, gym: Gym, athlete: &mut Athlete) {
     metrics::invitations("queued", 1);
     let to = match athlete.invitation.channel {
