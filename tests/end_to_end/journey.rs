@@ -2,7 +2,7 @@ use crate::system::with_system;
 use serde_json::{Value, json};
 
 #[test]
-fn from_a_registered_athlete_to_an_assigned_workout() {
+fn registered_athlete_signs_up_and_gets_the_workout() {
     with_system(async |system| {
         let owner = system.visitor("owner@journey.example");
         let gym = owner.opens_gym("Iron Temple").await;

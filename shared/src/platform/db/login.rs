@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_another_form_is_not_repeated_in_the_error() {
+    fn malformed_secret_is_not_repeated_in_the_error() {
         for secret in [
             "",
             "hunter2",

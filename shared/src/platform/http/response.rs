@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_is_for_the_log_alone() {
+    fn cause_is_logged_and_not_sent() {
         let cause = std::io::Error::other("the password is wrong");
         let problem = Problem::unavailable(cause);
         assert_eq!(problem.cause().as_deref(), Some("the password is wrong"));
