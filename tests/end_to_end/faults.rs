@@ -309,7 +309,7 @@ fn refusing_database_is_503_in_time_until_it_accepts() {
 }
 
 #[test]
-fn too_few_connections_serve_some_and_make_others_wait() {
+fn one_connection_serves_some_requests_and_others_are_503() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, _) = rig
             .under_load(
