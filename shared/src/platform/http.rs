@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// A request as API Gateway hands it over: an HTTP API event, payload format 2.0
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
 ///
-/// The event is used as it is. Turning it into an `http::Request`, as lambda_http does, would build a URI that nobody reads, and
+/// The event is used as it is. Turning it into an `http::Request`, as `lambda_http` does, would build a URI that nobody reads, and
 /// would panic on a body that claims to be base64 and isn't.
 pub type Request = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
