@@ -1,6 +1,6 @@
 use crate::{app::App, athlete::Athlete};
 use shared::{
-    domain::{AttemptOutcome, Channel},
+    domain::{AttemptOutcome, Channel, Email, Phone},
     invitations::{Message, delivery::Leased},
     platform::{db::Row, metrics},
 };
@@ -26,8 +26,8 @@ impl From<&Row> for Gym {
 pub(crate) async fn deliver(app: &App, gym: Gym, athlete: &mut Athlete) {
     metrics::invitations("queued", 1);
     let to = match athlete.invitation.channel {
-        Channel::Email => athlete.email.as_ref().map(|email| email.as_str()),
-        Channel::Sms => athlete.phone.as_ref().map(|phone| phone.as_str()),
+        Channel::Email => athlete.email.as_ref().map(Email::as_str),
+        Channel::Sms => athlete.phone.as_ref().map(Phone::as_str),
     };
     let leased = Leased {
         id: athlete.invitation.id,

@@ -208,7 +208,8 @@ async fn renew(
         return Ok(Renewal::TooMany { wait });
     }
 
-    tx.query(END_INVITATION, &[athlete.clone()]).await?;
+    tx.query(END_INVITATION, std::slice::from_ref(&athlete))
+        .await?;
     if is_correction || was_revoked {
         let corrected: [Parameter<'_>; 4] = [
             athlete.clone(),

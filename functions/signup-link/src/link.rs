@@ -186,7 +186,8 @@ async fn link(
     let id: Uuid = user.get("id");
     let caller_id: Parameter<'_> = (&id, Type::UUID);
     let email: Parameter<'_> = (&caller.verified_email, Type::TEXT);
-    tx.query_one(LOCK_CALLER, &[caller_id.clone()]).await?;
+    tx.query_one(LOCK_CALLER, std::slice::from_ref(&caller_id))
+        .await?;
     let wait = match athlete_code {
         Some(_) => wait_before_code(&tx, id).await?,
         None => None,

@@ -43,8 +43,8 @@ impl Transaction {
             }
             // Sent together with the first statement: it costs no round trip.
             let begin = connection.batch_execute("BEGIN");
-            let (begun, rows) = tokio::join!(begin, connection.query_typed(sql, parameters));
-            begun.and(rows)
+            let (outcome, rows) = tokio::join!(begin, connection.query_typed(sql, parameters));
+            outcome.and(rows)
         };
         within(self.deadline, rows).await
     }
