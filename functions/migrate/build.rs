@@ -1,4 +1,4 @@
-//! The migrations are compiled in; without this a new file in their folder would go unseen.
+//! Makes cargo build the function again when a migration is added: the migrations are compiled in.
 
 fn main() {
     println!("cargo:rerun-if-changed=../../migrations");

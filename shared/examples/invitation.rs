@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         full_name: Some(argument(3, "Ada Lovelace")),
         locale: argument(1, "en")
             .parse()
-            .map_err(|fault| format!("{fault}"))?,
+            .map_err(|error| format!("{error}"))?,
         athlete_code: AthleteCode::from_entropy(0x0123_4567_89AB),
         expires_at: "2026-12-22T12:00:00Z".parse()?,
     };

@@ -1,5 +1,5 @@
-//! What a text is once it has been checked. Past the boundary no raw `String` stands for one of these: each has a private
-//! field and one fallible way in, `FromStr`, whose error is the sentence the client reads.
+//! Checked texts, closed sets and limits. Past the boundary no raw `String` stands for a checked text: each type has a private
+//! field and one fallible constructor, `FromStr`, whose error is a code and the sentence that the client reads.
 
 mod athlete_code;
 mod closed_set;
@@ -21,18 +21,16 @@ pub use name::Name;
 pub use phone::Phone;
 pub use subject::Subject;
 
-/// The error of a text, in words for the person who sent it. It never repeats what was sent.
+/// The error of a text, in words for the person who sent it. It never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct ValidationError {
-    /// The kind of error.
     pub code: ErrorCode,
     /// The sentence that the client reads, after the name of the field.
     pub detail: &'static str,
 }
 
 impl ValidationError {
-    /// An error of this kind.
     #[must_use]
     pub const fn new(code: ErrorCode, detail: &'static str) -> Self {
         Self { code, detail }

@@ -1,4 +1,4 @@
-//! What an invitation says, and how it is sent: by mail or by text message.
+//! The texts of an invitation, and sending it by mail or by text message.
 
 pub mod delivery;
 pub mod mail;

@@ -1,8 +1,8 @@
-//! What two or more functions use, in three layers, each of which uses only those below it:
+//! The code that two or more functions use, in three layers. Each layer uses only those below it:
 //!
-//! - [`invitations`]: what an invitation says, and how it is sent.
+//! - [`invitations`]: the texts of an invitation, and sending it.
 //! - [`platform`]: the way from an event to a response, and to PostgreSQL and AWS.
-//! - [`domain`]: checked types without input or output.
+//! - [`domain`]: checked types, without input or output.
 //!
 //! `docs/ARCHITECTURE.md` shows how a request passes through them.
 

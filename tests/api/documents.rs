@@ -5,7 +5,7 @@ use tests::story;
 const ROOMS: [&str; 4] = ["functions", "local", "shared", "tests"];
 
 #[test]
-fn what_the_page_on_security_names_is_there() {
+fn tests_and_files_in_the_page_on_security_exist() {
     story(async |app| {
         let root = &app.shared.workspace.root;
         let page = fs::read_to_string(root.join("docs/SECURITY.md")).expect("the page is there");

@@ -9,7 +9,7 @@ use tests::story;
 use tokio::{net::TcpListener, time::timeout};
 
 #[test]
-fn a_connection_that_died_between_two_requests_goes_unnoticed() {
+fn connection_that_died_between_requests_fails_no_request() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -36,7 +36,7 @@ fn a_connection_that_died_between_two_requests_goes_unnoticed() {
 
 /// So it is after a failover, until the name of the writer leads to the new one.
 #[test]
-fn a_server_that_may_not_write_any_more_is_left_for_another_connection() {
+fn read_only_server_is_left_for_a_new_connection() {
     story(async |app| {
         let postgres = &app.shared.postgres;
         let owner = app.person("owner@iron.example");
@@ -66,7 +66,7 @@ fn a_server_that_may_not_write_any_more_is_left_for_another_connection() {
 }
 
 #[test]
-fn without_a_database_the_answer_is_503_in_time() {
+fn unreachable_database_is_503_in_time() {
     story(async |app| {
         let mut secret = app.shared.postgres.secret(&app.database);
         secret["port"] = json!(9);
@@ -84,7 +84,7 @@ fn without_a_database_the_answer_is_503_in_time() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_given_up_in_time() {
+fn silent_server_is_unavailable_in_time() {
     story(async |app| {
         // The system takes the connection; nobody ever reads from it.
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -104,7 +104,7 @@ fn a_server_that_never_answers_is_given_up_in_time() {
 }
 
 #[test]
-fn a_statement_that_takes_too_long_is_given_up_and_the_next_one_served() {
+fn slow_statement_is_given_up_and_the_next_one_served() {
     story(async |app| {
         let asked = app.app.db.query("SELECT pg_sleep(60)", &[]);
         let error = timeout(10 * BUDGET, asked)
@@ -117,7 +117,7 @@ fn a_statement_that_takes_too_long_is_given_up_and_the_next_one_served() {
 }
 
 #[test]
-fn without_secrets_manager_a_cold_function_says_503() {
+fn cold_function_without_secrets_manager_is_503() {
     story(async |app| {
         let nobody_listens_here = app.shared.sdk_config(Some("http://127.0.0.1:9"));
         let config = DbConfig {

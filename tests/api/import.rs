@@ -54,7 +54,7 @@ fn many(number: usize) -> Value {
 }
 
 #[test]
-fn an_import_registers_everybody_and_the_relay_invites_them() {
+fn import_registers_all_athletes_and_the_relay_invites_them() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -99,7 +99,7 @@ fn an_import_registers_everybody_and_the_relay_invites_them() {
 }
 
 #[test]
-fn every_way_to_save_a_spreadsheet_is_the_same_import() {
+fn every_form_of_spreadsheet_gives_the_same_import() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         for table in [
@@ -136,7 +136,7 @@ fn every_way_to_save_a_spreadsheet_is_the_same_import() {
 }
 
 #[test]
-fn a_repeated_import_changes_nothing_and_sends_nothing() {
+fn repeated_import_changes_nothing_and_sends_nothing() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -181,7 +181,7 @@ fn a_repeated_import_changes_nothing_and_sends_nothing() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_happen_and_writes_nothing() {
+fn dry_run_says_what_would_happen_and_writes_nothing() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -232,7 +232,7 @@ fn a_dry_run_says_what_would_happen_and_writes_nothing() {
 }
 
 #[test]
-fn every_fault_of_every_row_is_told_at_once_and_nothing_is_stored() {
+fn all_errors_of_all_rows_are_reported_and_nothing_is_stored() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -293,7 +293,7 @@ fn every_fault_of_every_row_is_told_at_once_and_nothing_is_stored() {
 }
 
 #[test]
-fn duplicates_name_both_of_their_places() {
+fn duplicate_rows_name_both_places() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -355,7 +355,7 @@ fn only_the_owner_imports() {
 }
 
 #[test]
-fn hostile_cells_are_texts_or_faults() {
+fn hostile_cells_are_texts_or_errors() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -444,7 +444,7 @@ fn fifty_imports_of_one_file_are_one_import() {
 }
 
 #[test]
-fn imports_and_registrations_at_once_are_one_athlete_each() {
+fn simultaneous_imports_and_registrations_make_one_athlete_each() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -464,7 +464,7 @@ fn imports_and_registrations_at_once_are_one_athlete_each() {
 }
 
 #[test]
-fn codes_that_are_taken_are_drawn_again_for_their_athletes_alone() {
+fn only_taken_codes_are_drawn_again() {
     /// Each code twice, which is taken within one import as well as after it.
     fn draw() -> AthleteCode {
         static DRAWS: AtomicU64 = AtomicU64::new(0);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tests::{TestApp, story};
 
 #[test]
-fn an_athlete_with_an_email_gets_a_mail_with_the_code() {
+fn registered_athlete_gets_a_mail_with_the_code() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron & Söhne <Temple>").await;
@@ -52,7 +52,7 @@ fn an_athlete_with_an_email_gets_a_mail_with_the_code() {
 }
 
 #[test]
-fn a_contact_that_is_registered_already_is_the_same_athlete_and_gets_no_second_mail() {
+fn registered_contact_is_the_same_athlete_and_gets_no_second_mail() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -106,7 +106,7 @@ fn a_contact_that_is_registered_already_is_the_same_athlete_and_gets_no_second_m
 }
 
 #[test]
-fn a_provider_that_is_down_leaves_the_invitation_queued_and_the_answer_as_it_is() {
+fn provider_that_is_down_leaves_the_invitation_queued_and_the_response_201() {
     story(async |app| {
         let nobody_listens_here = "http://127.0.0.1:9";
         let app = app
@@ -143,7 +143,7 @@ fn a_provider_that_is_down_leaves_the_invitation_queued_and_the_answer_as_it_is(
 }
 
 #[test]
-fn a_code_that_is_taken_is_drawn_again() {
+fn taken_code_is_drawn_again() {
     /// The same code twice, then others.
     fn draw() -> AthleteCode {
         static DRAWS: AtomicU64 = AtomicU64::new(0);
@@ -168,7 +168,7 @@ fn a_code_that_is_taken_is_drawn_again() {
 }
 
 #[test]
-fn the_roster_shows_each_invitation_as_it_stands() {
+fn roster_shows_the_current_status_of_each_invitation() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;

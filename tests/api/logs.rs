@@ -23,7 +23,7 @@ fn counts<const N: usize>(expected: [(&str, u64); N]) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn a_request_is_one_line_with_its_times() {
+fn request_is_one_line_with_its_times() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let (_, log) = overhear(owner.opens_gym("Iron Temple")).await;
@@ -49,7 +49,7 @@ fn a_request_is_one_line_with_its_times() {
 }
 
 #[test]
-fn what_goes_wrong_is_logged_with_its_cause_and_counted() {
+fn server_error_is_logged_with_its_cause_and_counted() {
     story(async |app| {
         let mut secret = app.shared.postgres.secret(&app.database);
         secret["port"] = json!(9);
@@ -75,7 +75,7 @@ fn what_goes_wrong_is_logged_with_its_cause_and_counted() {
 }
 
 #[test]
-fn what_becomes_of_invitations_is_counted() {
+fn outcomes_of_invitations_are_counted() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -126,7 +126,7 @@ fn what_becomes_of_invitations_is_counted() {
 }
 
 #[test]
-fn what_the_relay_does_is_counted_and_how_far_it_is_behind() {
+fn outcomes_and_delay_of_the_relay_are_counted() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -176,7 +176,7 @@ fn what_the_relay_does_is_counted_and_how_far_it_is_behind() {
 }
 
 #[test]
-fn what_becomes_of_a_mail_is_counted_once() {
+fn outcome_of_a_mail_is_counted_once() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -205,7 +205,7 @@ fn what_becomes_of_a_mail_is_counted_once() {
 }
 
 #[test]
-fn who_guesses_too_often_is_counted() {
+fn lockout_is_counted() {
     story(async |app| {
         let guesser = app.person("guesser@example.org");
         let guess = || async {
@@ -255,7 +255,7 @@ fn counts_are_documents_of_the_embedded_metric_format() {
 
 /// Every request of every test is held to this; here it is seen to fail.
 #[test]
-fn a_log_that_tells_who_a_request_was_about_is_noticed() {
+fn log_with_personal_data_is_noticed() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let event = owner.event(

@@ -181,7 +181,7 @@ fn orders<'a>(names: &[&'a str]) -> BTreeSet<Vec<&'a str>> {
 }
 
 #[test]
-fn in_whatever_order_events_come_the_gravest_stays() {
+fn events_in_any_order_end_in_the_gravest_status() {
     let events: BTreeMap<&str, Event> = [
         ("delivery", delivery as Event),
         ("bounce", bounce_for_good),
@@ -220,7 +220,7 @@ fn in_whatever_order_events_come_the_gravest_stays() {
 }
 
 #[test]
-fn an_event_changes_only_what_knows_less() {
+fn event_changes_only_earlier_statuses() {
     let events: [(&str, Event, &str); 6] = [
         ("delivery", delivery, "sent → delivered"),
         (
@@ -278,7 +278,7 @@ fn an_event_changes_only_what_knows_less() {
 }
 
 #[test]
-fn a_mail_that_bounced_for_now_is_sent_again_later() {
+fn mail_that_bounced_for_now_is_sent_again_later() {
     story(async |app| {
         let invited = Invited::new(app).await;
         assert_eq!(invited.gets(bounce_for_now).await, invited.recorded());
@@ -302,7 +302,7 @@ fn a_mail_that_bounced_for_now_is_sent_again_later() {
 }
 
 #[test]
-fn the_last_try_and_an_expired_invitation_bounce_for_good() {
+fn last_attempt_and_expired_invitation_bounce_for_good() {
     story(async |app| {
         for last in [
             format!("attempts = {LAST_TRY}"),
@@ -330,7 +330,7 @@ fn the_last_try_and_an_expired_invitation_bounce_for_good() {
 }
 
 #[test]
-fn tries_are_spread_over_about_a_day() {
+fn attempts_are_spread_over_about_a_day() {
     story(async |app| {
         let as_it_should: bool = app
             .ask(
@@ -352,7 +352,7 @@ fn tries_are_spread_over_about_a_day() {
 }
 
 #[test]
-fn an_athlete_who_has_signed_up_stays_so_whatever_comes_of_the_mail() {
+fn linked_athlete_stays_linked_after_any_mail_event() {
     story(async |app| {
         let invited = Invited::new(app).await;
         let email: String = app
@@ -379,7 +379,7 @@ fn an_athlete_who_has_signed_up_stays_so_whatever_comes_of_the_mail() {
 }
 
 #[test]
-fn the_roster_says_what_became_of_each_mail_and_what_to_do() {
+fn roster_shows_the_outcome_of_each_mail_and_the_remedy() {
     story(async |app| {
         let refused = |id: &str| {
             bounce(
@@ -440,7 +440,7 @@ fn the_roster_says_what_became_of_each_mail_and_what_to_do() {
 }
 
 #[test]
-fn what_nobody_waits_for_is_dropped() {
+fn unknown_mails_and_other_events_change_nothing() {
     story(async |app| {
         let invited = Invited::new(app).await;
         let before = invited.row().await;
@@ -474,7 +474,7 @@ fn what_nobody_waits_for_is_dropped() {
 }
 
 #[test]
-fn a_report_is_what_the_function_returns() {
+fn report_is_json_with_the_outcome_and_the_id() {
     let message_id = "id-1".to_owned();
     assert_eq!(
         json!([
@@ -499,7 +499,7 @@ fn a_report_is_what_the_function_returns() {
 }
 
 #[test]
-fn events_of_one_mail_that_come_at_once_end_in_the_gravest() {
+fn simultaneous_events_of_one_mail_end_in_the_gravest_status() {
     story(async |app| {
         for _ in 0..10 {
             let invited = Invited::new(app).await;
@@ -536,7 +536,7 @@ fn events_of_one_mail_that_come_at_once_end_in_the_gravest() {
 }
 
 #[test]
-fn without_a_database_the_event_is_kept_for_another_try() {
+fn unreachable_database_fails_the_event_for_another_attempt() {
     story(async |app| {
         let gone = app.fresh().await;
         app.shared

@@ -65,7 +65,7 @@ fn keeps(now: &Value, before: &Value) -> bool {
 }
 
 #[test]
-fn what_is_stored_stays_through_every_later_migration() {
+fn stored_rows_survive_every_later_migration() {
     on_an_empty_database(async |postgres, database| {
         let mut client = postgres.connect(database).await.unwrap();
         let mut versions: Vec<i32> = migrate::runner()
@@ -113,7 +113,7 @@ fn what_is_stored_stays_through_every_later_migration() {
 }
 
 #[test]
-fn of_two_at_once_one_migrates_and_the_other_finds_nothing_to_do() {
+fn two_runs_at_once_migrate_once() {
     on_an_empty_database(async |postgres, database| {
         let (mut one, mut other) = (
             postgres.connect(database).await.unwrap(),
@@ -134,7 +134,7 @@ fn of_two_at_once_one_migrates_and_the_other_finds_nothing_to_do() {
 }
 
 #[test]
-fn a_migration_that_fails_says_why_and_leaves_nothing_behind() {
+fn failing_migration_says_why_and_leaves_nothing_behind() {
     on_an_empty_database(async |postgres, database| {
         let mut client = postgres.connect(database).await.unwrap();
         migrate::apply(&mut client, &migrate::runner())
@@ -177,7 +177,7 @@ fn a_migration_that_fails_says_why_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_history_that_was_changed_is_refused_with_the_reason() {
+fn changed_history_is_refused_with_the_reason() {
     on_an_empty_database(async |postgres, database| {
         let mut client = postgres.connect(database).await.unwrap();
         let later = runner(|migrations| migrations.push(migration("V9999__later", "SELECT 1")));
@@ -216,7 +216,7 @@ fn a_history_that_was_changed_is_refused_with_the_reason() {
 }
 
 #[test]
-fn migrations_may_take_longer_than_a_statement_of_the_functions() {
+fn migration_may_take_longer_than_a_statement_of_the_functions() {
     story(async |app| {
         let postgres = &app.shared.postgres;
         let mut client = postgres.connect(&app.database).await.unwrap();
@@ -232,7 +232,7 @@ fn migrations_may_take_longer_than_a_statement_of_the_functions() {
 }
 
 #[test]
-fn every_table_and_column_says_what_it_is() {
+fn every_table_and_column_has_a_comment() {
     story(async |app| {
         let silent: Value = app
             .ask(

@@ -17,7 +17,7 @@ const DAY: u64 = 24 * 60;
 const GOOD_FOR: u64 = 30 * DAY;
 
 #[test]
-fn whatever_happens_invitations_are_as_the_model_says() {
+fn random_requests_leave_invitations_as_the_model_says() {
     for seed in 1..=SEQUENCES {
         story(async move |app| Run::new(app, seed).await.steps().await);
     }

@@ -20,7 +20,7 @@ async fn read_all(person: &Person, path: &str, mut between: impl AsyncFnMut()) -
 }
 
 #[test]
-fn every_list_is_read_whole_and_once_while_others_are_added() {
+fn pages_give_every_item_once_while_others_are_added() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Gym").await;
@@ -81,7 +81,7 @@ fn every_list_is_read_whole_and_once_while_others_are_added() {
 }
 
 #[test]
-fn a_page_that_can_not_be_is_refused() {
+fn bad_limit_or_cursor_is_refused() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Gym").await;

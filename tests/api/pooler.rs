@@ -7,7 +7,7 @@ use tests::story;
 use uuid::Uuid;
 
 #[test]
-fn what_is_prepared_in_a_session_is_lost_behind_a_pooler_and_there_alone() {
+fn prepared_statement_is_lost_behind_a_pooler_and_only_there() {
     story(async |app| {
         let secret = app.shared.postgres.secret(&app.database);
         let (one, another) = (
@@ -35,7 +35,7 @@ fn what_is_prepared_in_a_session_is_lost_behind_a_pooler_and_there_alone() {
 }
 
 #[test]
-fn a_rotated_password_is_picked_up_by_the_request_that_meets_it() {
+fn first_request_after_a_password_rotation_succeeds() {
     story(async |app| {
         let postgres = &app.shared.postgres;
         let role = format!("rotated_{}", Uuid::now_v7().simple());

@@ -13,7 +13,7 @@ fn with_status(responses: &[Response], status: u16) -> usize {
 }
 
 #[test]
-fn of_fifty_who_claim_one_code_one_wins() {
+fn fifty_claims_of_one_code_link_one_person() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -46,7 +46,7 @@ fn of_fifty_who_claim_one_code_one_wins() {
 }
 
 #[test]
-fn a_person_who_claims_fifty_times_at_once_always_wins() {
+fn fifty_claims_of_one_person_all_succeed() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -163,7 +163,7 @@ fn fifty_accounts_that_prove_one_address_at_once_all_sign_in() {
 }
 
 #[test]
-fn an_athlete_is_assigned_a_workout_once_however_many_ask() {
+fn simultaneous_assignments_assign_a_workout_once() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;

@@ -41,7 +41,7 @@ async fn queued_athletes(app: &'static TestApp, number: u32, domain: &str) {
 }
 
 #[test]
-fn what_could_not_be_sent_at_once_is_sent_later() {
+fn unsent_invitation_is_sent_later() {
     story(async |app| {
         let down = app
             .with_registrar(|registrar| {
@@ -87,7 +87,7 @@ fn what_could_not_be_sent_at_once_is_sent_later() {
 }
 
 #[test]
-fn a_provider_that_is_down_for_long_and_back_again_gets_them_all() {
+fn provider_gets_all_invitations_after_a_long_outage() {
     story(async |app| {
         queued_athletes(app, 20, "long.relay.example").await;
         for attempt in 1..=7 {
@@ -119,7 +119,7 @@ fn a_provider_that_is_down_for_long_and_back_again_gets_them_all() {
 }
 
 #[test]
-fn after_eight_tries_over_about_a_day_it_has_failed_and_says_why() {
+fn eight_attempts_over_about_a_day_end_in_failed_with_the_reason() {
     story(async |app| {
         queued_athletes(app, 5, "never.relay.example").await;
         let mut waited: f64 = 0.0;
@@ -145,7 +145,7 @@ fn after_eight_tries_over_about_a_day_it_has_failed_and_says_why() {
 }
 
 #[test]
-fn two_relays_send_a_thousand_once_each() {
+fn two_relays_send_each_of_a_thousand_invitations_once() {
     story(async |app| {
         queued_athletes(app, 1_000, "thousand.relay.example").await;
         let (first, second) = futures::join!(
@@ -171,7 +171,7 @@ fn two_relays_send_a_thousand_once_each() {
 }
 
 #[test]
-fn a_relay_stops_claiming_before_its_deadline() {
+fn relay_stops_claiming_before_its_deadline() {
     story(async |app| {
         queued_athletes(app, 5, "deadline.relay.example").await;
         let relay = app.relay(TestApp::sender(app.shared, None)).await;
@@ -187,7 +187,7 @@ fn a_relay_stops_claiming_before_its_deadline() {
 }
 
 #[test]
-fn what_is_revoked_accepted_or_expired_is_not_sent() {
+fn revoked_accepted_and_expired_invitations_are_not_sent() {
     story(async |app| {
         queued_athletes(app, 3, "closed.relay.example").await;
         let close = "UPDATE invitation SET status = CASE email WHEN '1@closed.relay.example' THEN 'revoked' WHEN '2@closed.relay.example' THEN 'accepted' ELSE status END,
@@ -224,7 +224,7 @@ async fn ses_that_says(status: u16, error: &'static str) -> String {
 }
 
 #[test]
-fn throttling_means_later_and_is_no_try() {
+fn throttled_invitation_is_sent_later_and_counts_no_attempt() {
     story(async |app| {
         queued_athletes(app, 40, "throttled.relay.example").await;
         let busy = ses_that_says(429, "TooManyRequestsException").await;
@@ -250,7 +250,7 @@ fn throttling_means_later_and_is_no_try() {
 }
 
 #[test]
-fn a_throttled_relay_claims_no_more() {
+fn throttled_relay_claims_no_more() {
     story(async |app| {
         queued_athletes(app, 250, "many.throttled.relay.example").await;
         let busy = ses_that_says(429, "TooManyRequestsException").await;
@@ -267,7 +267,7 @@ fn a_throttled_relay_claims_no_more() {
 }
 
 #[test]
-fn an_address_that_is_refused_has_failed_at_once() {
+fn refused_address_has_failed_at_once() {
     story(async |app| {
         queued_athletes(app, 3, "refused.relay.example").await;
         let picky = ses_that_says(400, "BadRequestException").await;
@@ -284,7 +284,7 @@ fn an_address_that_is_refused_has_failed_at_once() {
 }
 
 #[test]
-fn no_more_are_sent_in_a_second_than_the_rate_allows() {
+fn relay_sends_no_more_in_a_second_than_its_rate() {
     story(async |app| {
         queued_athletes(app, 50, "rate.relay.example").await;
         let mut slow = app.relay(TestApp::sender(app.shared, None)).await;

@@ -20,7 +20,7 @@ async fn an_invited_athlete(app: &'static TestApp, email: &str) -> (Person, Stri
 }
 
 #[test]
-fn a_resend_keeps_the_code_and_starts_a_new_expiry() {
+fn resend_keeps_the_code_and_starts_a_new_expiry() {
     story(async |app| {
         let (owner, path, athlete) = an_invited_athlete(app, "resent@example.org").await;
         app.time_passes(20 * DAY).await;
@@ -46,7 +46,7 @@ fn a_resend_keeps_the_code_and_starts_a_new_expiry() {
 }
 
 #[test]
-fn a_correction_goes_to_the_right_address_and_kills_the_code_that_went_to_the_wrong_one() {
+fn correction_goes_to_the_right_address_and_ends_the_old_code() {
     story(async |app| {
         let (owner, path, athlete) = an_invited_athlete(app, "adda@example.org").await;
         let corrected = owner
@@ -90,7 +90,7 @@ fn a_correction_goes_to_the_right_address_and_kills_the_code_that_went_to_the_wr
 }
 
 #[test]
-fn with_only_a_phone_the_invitation_goes_by_text_message() {
+fn correction_with_only_a_phone_is_sent_by_text_message() {
     story(async |app| {
         let (owner, path, _) = an_invited_athlete(app, "no-mail@example.org").await;
         let corrected = owner
@@ -140,7 +140,7 @@ fn with_only_a_phone_the_invitation_goes_by_text_message() {
 }
 
 #[test]
-fn a_contact_that_another_athlete_of_the_gym_has_is_refused_and_changes_nothing() {
+fn contact_of_another_athlete_of_the_gym_is_409_and_changes_nothing() {
     story(async |app| {
         let (owner, path, athlete) = an_invited_athlete(app, "ada@example.org").await;
         let gym = athlete["business_id"]
@@ -176,7 +176,7 @@ fn a_contact_that_another_athlete_of_the_gym_has_is_refused_and_changes_nothing(
 }
 
 #[test]
-fn a_revoked_invitation_is_dead_and_its_successor_has_a_new_code() {
+fn revoked_invitation_links_nobody_and_its_renewal_has_a_new_code() {
     story(async |app| {
         let (owner, path, athlete) = an_invited_athlete(app, "revoked@example.org").await;
         for _ in 0..2 {
@@ -203,7 +203,7 @@ fn a_revoked_invitation_is_dead_and_its_successor_has_a_new_code() {
 }
 
 #[test]
-fn an_expired_invitation_shows_without_a_job_and_a_resend_revives_it() {
+fn expired_invitation_shows_without_a_job_and_a_resend_renews_it() {
     story(async |app| {
         let (owner, path, athlete) = an_invited_athlete(app, "expired@example.org").await;
         app.time_passes(31 * DAY).await;
@@ -241,7 +241,7 @@ fn an_expired_invitation_shows_without_a_job_and_a_resend_revives_it() {
 }
 
 #[test]
-fn who_has_signed_up_is_neither_invited_again_nor_uninvited() {
+fn linked_athlete_is_409_for_renewal_and_revocation() {
     story(async |app| {
         let (owner, path, _) = an_invited_athlete(app, "linked@example.org").await;
         app.person("linked@example.org")
@@ -268,7 +268,7 @@ fn who_has_signed_up_is_neither_invited_again_nor_uninvited() {
 }
 
 #[test]
-fn an_athlete_is_invited_again_five_times_a_day() {
+fn sixth_renewal_in_a_day_is_refused() {
     story(async |app| {
         let (owner, path, _) = an_invited_athlete(app, "often@example.org").await;
         for _ in 0..5 {
@@ -293,7 +293,7 @@ fn an_athlete_is_invited_again_five_times_a_day() {
 }
 
 #[test]
-fn a_foreign_invitation_is_not_there() {
+fn invitation_of_another_gym_is_404() {
     story(async |app| {
         let (_, path, _) = an_invited_athlete(app, "ada@example.org").await;
         let rival = app.person("owner@steel.example");
@@ -332,7 +332,7 @@ fn a_foreign_invitation_is_not_there() {
 }
 
 #[test]
-fn of_two_simultaneous_resends_one_is_sent() {
+fn simultaneous_resends_send_one_mail() {
     story(async |app| {
         for n in 0..10 {
             let email = format!("resent-twice-{n}@example.org");
@@ -359,7 +359,7 @@ fn of_two_simultaneous_resends_one_is_sent() {
 }
 
 #[test]
-fn a_claim_and_a_revocation_at_the_same_moment_agree() {
+fn simultaneous_claim_and_revocation_agree() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;

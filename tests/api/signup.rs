@@ -13,7 +13,7 @@ async fn a_gym_with_an_athlete(app: &'static TestApp, email: &str) -> (Uuid, Val
 }
 
 #[test]
-fn a_verified_email_links_every_gym_at_once() {
+fn verified_email_links_the_athletes_of_all_gyms() {
     story(async |app| {
         let (gym, athlete) = a_gym_with_an_athlete(app, "ada@example.org").await;
         let other_owner = app.person("owner@steel.example");
@@ -62,7 +62,7 @@ fn a_verified_email_links_every_gym_at_once() {
 }
 
 #[test]
-fn an_unverified_email_opens_nothing() {
+fn unverified_email_links_nobody() {
     story(async |app| {
         a_gym_with_an_athlete(app, "ada@example.org").await;
         for claims in [
@@ -90,7 +90,7 @@ fn an_unverified_email_opens_nothing() {
 }
 
 #[test]
-fn the_code_links_whoever_signs_up_with_another_address() {
+fn code_links_a_person_with_another_address() {
     story(async |app| {
         let (_, athlete) = a_gym_with_an_athlete(app, "work@example.org").await;
         let ada = app.person("home@example.org");
@@ -120,7 +120,7 @@ fn the_code_links_whoever_signs_up_with_another_address() {
 }
 
 #[test]
-fn a_linked_athlete_can_not_be_claimed_again_by_anyone() {
+fn linked_athlete_can_not_be_claimed_again() {
     story(async |app| {
         let (_, athlete) = a_gym_with_an_athlete(app, "ada@example.org").await;
         let ada = app.person("ada@example.org");
@@ -205,7 +205,7 @@ fn wrong_used_revoked_and_expired_codes_look_the_same() {
 }
 
 #[test]
-fn one_person_is_one_athlete_in_a_gym() {
+fn person_is_linked_to_one_athlete_in_a_gym() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -249,7 +249,7 @@ fn one_person_is_one_athlete_in_a_gym() {
 }
 
 #[test]
-fn the_code_of_one_athlete_and_the_email_of_another_in_one_gym_link_the_one_with_the_code() {
+fn code_goes_before_the_email_of_another_athlete_in_the_gym() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let (gym, other_gym) = (
@@ -289,7 +289,7 @@ fn the_code_of_one_athlete_and_the_email_of_another_in_one_gym_link_the_one_with
 }
 
 #[test]
-fn me_is_the_user_the_gyms_and_the_athletes() {
+fn me_shows_the_user_the_gyms_and_the_athletes() {
     story(async |app| {
         let (gym, athlete) = a_gym_with_an_athlete(app, "ada@example.org").await;
         let ada = app.person("ada@example.org");
@@ -324,7 +324,7 @@ fn me_is_the_user_the_gyms_and_the_athletes() {
 }
 
 #[test]
-fn after_five_wrong_codes_even_the_right_one_waits() {
+fn right_code_after_five_wrong_ones_has_to_wait() {
     story(async |app| {
         let (_, athlete) = a_gym_with_an_athlete(app, "ada@example.org").await;
         let guesser = app.person("guesser@example.org");
@@ -388,7 +388,7 @@ fn after_five_wrong_codes_even_the_right_one_waits() {
 }
 
 #[test]
-fn of_a_hundred_guesses_at_once_five_are_looked_at() {
+fn hundred_guesses_at_once_get_five_codes_looked_at() {
     story(async |app| {
         let guesser = app.person("guesser@example.org");
         let codes: Vec<_> = (0..100).map(|_| json!(AthleteCode::draw())).collect();

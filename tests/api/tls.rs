@@ -20,7 +20,7 @@ use tokio_rustls::{
 };
 
 #[test]
-fn the_server_must_show_a_certificate_of_the_authority_and_of_its_name() {
+fn certificate_of_another_authority_or_name_is_refused() {
     story(async |app| {
         let authority = Authority::new();
         let (right, wrong) = (
@@ -53,7 +53,7 @@ fn the_server_must_show_a_certificate_of_the_authority_and_of_its_name() {
 }
 
 #[test]
-fn without_encryption_nothing_is_said_unless_the_secret_allows_it() {
+fn server_without_tls_gets_no_login_unless_the_secret_allows_it() {
     story(async |app| {
         let secret = app.shared.postgres.secret(&app.database);
         let port = secret["port"]
@@ -72,7 +72,7 @@ fn without_encryption_nothing_is_said_unless_the_secret_allows_it() {
 
 /// RDS keeps no more in the secret that it manages; where the database is comes from the stack that made it.
 #[test]
-fn a_secret_with_nothing_but_user_and_password_is_enough_where_the_address_is_configured() {
+fn secret_with_user_and_password_is_enough_with_a_configured_address() {
     story(async |app| {
         let authority = Authority::new();
         let port = authority.server(app, "localhost").await.to_string();

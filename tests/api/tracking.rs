@@ -36,7 +36,7 @@ async fn assigned(app: &'static TestApp, email: &str, workouts: usize) -> Assign
 }
 
 #[test]
-fn what_was_assigned_before_sign_up_is_there_at_once_from_every_gym() {
+fn workouts_assigned_before_sign_up_are_there_at_once_from_every_gym() {
     story(async |app| {
         let iron = assigned(app, "ada@example.org", 2).await;
         let steel = assigned(app, "ada@example.org", 1).await;
@@ -76,7 +76,7 @@ fn what_was_assigned_before_sign_up_is_there_at_once_from_every_gym() {
 }
 
 #[test]
-fn an_athlete_follows_one_workout_at_a_time_and_completes_it() {
+fn athlete_follows_one_workout_at_a_time_and_completes_it() {
     story(async |app| {
         let Assigned {
             owner, workouts, ..
@@ -143,7 +143,7 @@ fn an_athlete_follows_one_workout_at_a_time_and_completes_it() {
 }
 
 #[test]
-fn of_simultaneous_selections_one_is_left() {
+fn simultaneous_selections_leave_one_selected() {
     story(async |app| {
         let Assigned { workouts, .. } = assigned(app, "ada@example.org", 5).await;
         let ada = app.person("ada@example.org");
@@ -174,7 +174,7 @@ fn of_simultaneous_selections_one_is_left() {
 }
 
 #[test]
-fn only_the_athlete_changes_what_is_theirs() {
+fn only_the_athlete_changes_their_assignment() {
     story(async |app| {
         let Assigned {
             owner, workouts, ..
@@ -212,7 +212,7 @@ fn only_the_athlete_changes_what_is_theirs() {
 }
 
 #[test]
-fn an_assignment_is_taken_back_by_its_author_alone() {
+fn only_the_author_takes_an_assignment_back() {
     story(async |app| {
         let Assigned {
             owner,
@@ -240,7 +240,7 @@ fn an_assignment_is_taken_back_by_its_author_alone() {
 }
 
 #[test]
-fn to_select_what_is_taken_back_at_this_moment_lets_nothing_go() {
+fn selecting_a_workout_that_is_being_taken_back_deselects_nothing() {
     story(async |app| {
         let Assigned { workouts, .. } = assigned(app, "ada@example.org", 2).await;
         let ada = app.person("ada@example.org");

@@ -2,7 +2,7 @@ use serde_json::json;
 use tests::story;
 
 #[test]
-fn a_new_and_a_known_address_get_the_same_answer() {
+fn new_and_known_address_get_the_same_response() {
     story(async |app| {
         let somebody = app.stranger();
         let first = somebody
@@ -25,7 +25,7 @@ fn a_new_and_a_known_address_get_the_same_answer() {
 }
 
 #[test]
-fn who_signs_up_takes_their_place_on_the_waitlist_along() {
+fn sign_up_takes_the_place_on_the_waitlist_along() {
     story(async |app| {
         app.stranger()
             .post("/waitlist", &json!({"email": "ada@example.org"}))

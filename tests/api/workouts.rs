@@ -3,7 +3,7 @@ use tests::story;
 use uuid::Uuid;
 
 #[test]
-fn a_workout_is_assigned_to_one_and_to_many_also_before_they_sign_up() {
+fn workout_is_assigned_to_one_or_many_athletes_before_they_sign_up() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -93,7 +93,7 @@ fn sorted(ids: &Value) -> Vec<String> {
 }
 
 #[test]
-fn where_one_athlete_is_not_the_gyms_nothing_is_assigned_and_each_is_named() {
+fn athletes_of_another_gym_are_each_named_and_nothing_is_assigned() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let (gym, second_gym) = (
@@ -128,7 +128,7 @@ fn where_one_athlete_is_not_the_gyms_nothing_is_assigned_and_each_is_named() {
 }
 
 #[test]
-fn five_hundred_are_one_request_and_one_more_is_too_many() {
+fn five_hundred_athletes_are_assigned_and_one_more_is_refused() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;

@@ -32,7 +32,7 @@ enum Moment {
 }
 
 #[test]
-fn a_registration_that_dies_before_it_sends_is_sent_once() {
+fn registration_that_dies_before_sending_is_sent_once() {
     story(async |app| {
         register_and_die(app, "before@crash.example", Moment::BeforeSending).await;
         assert_eq!(app.mails_to("before@crash.example").await.len(), 1);
@@ -40,7 +40,7 @@ fn a_registration_that_dies_before_it_sends_is_sent_once() {
 }
 
 #[test]
-fn a_registration_that_dies_before_it_records_is_sent_again() {
+fn registration_that_dies_before_recording_is_sent_again() {
     story(async |app| {
         register_and_die(app, "after@crash.example", Moment::BeforeRecording).await;
         assert_eq!(app.mails_to("after@crash.example").await.len(), 2);
@@ -48,7 +48,7 @@ fn a_registration_that_dies_before_it_records_is_sent_again() {
 }
 
 #[test]
-fn a_relay_that_dies_leaves_its_work_to_the_next() {
+fn relay_that_dies_leaves_its_work_to_the_next() {
     story(async |app| {
         let owner = app.person("owner@crash.example");
         let gym = owner.opens_gym("Iron Temple").await;

@@ -238,7 +238,7 @@ async fn stand_in_for_ses(
 }
 
 #[test]
-fn a_restart_of_the_database_loses_nothing() {
+fn restart_of_the_database_loses_nothing() {
     with_rig(Traffic::Flows, async |rig| {
         rig.under_load("PostgreSQL restarted twice", async {
             for _ in 0..2 {
@@ -252,7 +252,7 @@ fn a_restart_of_the_database_loses_nothing() {
 }
 
 #[test]
-fn a_crash_of_the_database_loses_nothing() {
+fn crash_of_the_database_loses_nothing() {
     with_rig(Traffic::Flows, async |rig| {
         rig.under_load("PostgreSQL crashed twice", async {
             for _ in 0..2 {
@@ -266,7 +266,7 @@ fn a_crash_of_the_database_loses_nothing() {
 }
 
 #[test]
-fn connections_that_die_again_and_again_fail_no_request() {
+fn dying_connections_fail_no_request() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, _) = rig
             .under_load("connections ended 12 times", async {
@@ -281,7 +281,7 @@ fn connections_that_die_again_and_again_fail_no_request() {
 }
 
 #[test]
-fn a_database_that_does_not_answer_is_503_in_time_until_it_does() {
+fn silent_database_is_503_in_time_until_it_responds() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, _) = rig
             .under_load("PostgreSQL silent for 5 s", async {
@@ -295,7 +295,7 @@ fn a_database_that_does_not_answer_is_503_in_time_until_it_does() {
 }
 
 #[test]
-fn a_database_that_refuses_connections_is_503_in_time_until_it_takes_them() {
+fn refusing_database_is_503_in_time_until_it_accepts() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, _) = rig
             .under_load("PostgreSQL unreachable for 5 s", async {
@@ -309,7 +309,7 @@ fn a_database_that_refuses_connections_is_503_in_time_until_it_takes_them() {
 }
 
 #[test]
-fn without_a_connection_for_everybody_some_wait_and_some_are_served() {
+fn one_connection_serves_some_requests_and_others_are_503() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, _) = rig
             .under_load(
@@ -322,7 +322,7 @@ fn without_a_connection_for_everybody_some_wait_and_some_are_served() {
 }
 
 #[test]
-fn a_connection_that_is_free_within_the_budget_is_waited_for() {
+fn connection_that_becomes_free_within_the_budget_is_waited_for() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, _) = rig
             .under_load("one connection for 1 s", rig.one_connection(BUDGET / 3))
@@ -332,7 +332,7 @@ fn a_connection_that_is_free_within_the_budget_is_waited_for() {
 }
 
 #[test]
-fn a_rotated_password_fails_no_request() {
+fn rotated_password_fails_no_request() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, _) = rig
             .under_load("password rotated three times", async {
@@ -346,7 +346,7 @@ fn a_rotated_password_fails_no_request() {
 }
 
 #[test]
-fn warm_functions_do_without_secrets_manager() {
+fn warm_functions_work_without_secrets_manager() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, _) = rig
             .under_load("Secrets Manager down, connections ended", async {
@@ -362,7 +362,7 @@ fn warm_functions_do_without_secrets_manager() {
 }
 
 #[test]
-fn cold_functions_say_503_until_secrets_manager_is_back() {
+fn cold_functions_are_503_until_secrets_manager_is_back() {
     for traffic in [Traffic::IsRefused, Traffic::Stalls] {
         with_rig(traffic, async |rig| {
             let visitor = rig.system.visitor("somebody@cold.example");
@@ -384,7 +384,7 @@ fn cold_functions_say_503_until_secrets_manager_is_back() {
 }
 
 #[test]
-fn a_mail_service_that_takes_long_holds_up_no_answer_and_loses_no_mail() {
+fn slow_mail_service_delays_no_response_and_loses_no_mail() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, mails) = rig
             .under_load("SES slow", async {
@@ -400,7 +400,7 @@ fn a_mail_service_that_takes_long_holds_up_no_answer_and_loses_no_mail() {
 }
 
 #[test]
-fn a_mail_service_that_is_down_fails_no_registration_and_loses_no_mail() {
+fn mail_service_that_is_down_fails_no_registration_and_loses_no_mail() {
     with_rig(Traffic::Flows, async |rig| {
         let (told, mails) = rig
             .under_load("SES down", async {

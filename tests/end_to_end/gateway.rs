@@ -72,7 +72,7 @@ fn bad_tokens(system: &System, good: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn without_a_valid_token_nothing_but_the_waitlist_is_reached() {
+fn invalid_token_reaches_only_the_waitlist() {
     with_system(async |system| {
         let somebody = system.visitor("token@gateway.example");
         let good = somebody.token.expect("a token");
@@ -108,7 +108,7 @@ fn without_a_valid_token_nothing_but_the_waitlist_is_reached() {
 }
 
 #[test]
-fn what_is_no_route_is_not_found() {
+fn unknown_route_is_404() {
     with_system(async |system| {
         let somebody = system.visitor("somebody@gateway.example");
         for (method, path) in [
@@ -129,7 +129,7 @@ fn what_is_no_route_is_not_found() {
 }
 
 #[test]
-fn problems_come_through_the_gateway_as_they_are() {
+fn problems_come_through_the_gateway_unchanged() {
     with_system(async |system| {
         let somebody = system.visitor("somebody@gateway.example");
         let response = somebody

@@ -1,8 +1,8 @@
-use crate::system::with_system;
+use crate::system::{System, with_system};
 use serde_json::{Value, json};
 
 #[test]
-fn from_a_registered_athlete_to_an_assigned_workout() {
+fn registered_athlete_signs_up_and_gets_the_workout() {
     with_system(async |system| {
         let owner = system.visitor("owner@journey.example");
         let gym = owner.opens_gym("Iron Temple").await;
@@ -14,25 +14,7 @@ fn from_a_registered_athlete_to_an_assigned_workout() {
         );
 
         // What the athlete sees is in the inbox, as mail and as a page.
-        let inbox = format!(
-            "{}/_local/inbox?to=ada@journey.example",
-            system.stack.base_url()
-        );
-        let inbox = reqwest::Client::new().get(inbox);
-        let mails: Value = inbox
-            .header("accept", "application/json")
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        let mail = mails
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|mail| mail["to"] == "ada@journey.example")
-            .expect("a mail to Ada");
+        let mail = mail_to(system, "ada@journey.example").await;
         let code = ada["athlete_code"].as_str().unwrap();
         assert!(
             mail["text"].as_str().unwrap().contains(code)
@@ -110,4 +92,16 @@ fn from_a_registered_athlete_to_an_assigned_workout() {
             (202, json!({"status": "joined"}))
         );
     });
+}
+
+/// The mail to this address, as the inbox shows it.
+async fn mail_to(system: &System, address: &str) -> Value {
+    let inbox = format!("{}/_local/inbox?to={address}", system.stack.base_url());
+    let request = reqwest::Client::new()
+        .get(inbox)
+        .header("accept", "application/json");
+    let mails: Value = request.send().await.unwrap().json().await.unwrap();
+    let mut mails = mails.as_array().unwrap().iter();
+    let mail = mails.find(|mail| mail["to"] == address);
+    mail.expect("there is a mail").clone()
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::shared;
 
 #[test]
-fn migrations_that_are_refused_fail_the_function_with_the_reason() {
+fn refused_migration_fails_the_function_with_the_reason() {
     with_environments(1, async |system| {
         let edited = "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1";
         let postgres = &shared().await.postgres;

@@ -12,12 +12,12 @@ fn with_status(responses: &[Response], status: u16) -> usize {
 }
 
 #[test]
-fn simultaneous_requests_to_environments_that_take_several() {
+fn races_within_one_environment_have_one_winner() {
     with_system(races);
 }
 
 #[test]
-fn simultaneous_requests_to_several_environments() {
+fn races_across_environments_have_one_winner() {
     with_environments(3, races);
 }
 

@@ -37,7 +37,7 @@ WHERE length(said) >= 6"#;
 /// schemathesis makes up requests from the contract, right ones and wrong ones, and sequences of them, and holds every answer to
 /// it. How, and which of its checks can't hold here, is in `tests/schemathesis`.
 #[test]
-fn whatever_is_asked_the_answer_is_one_that_the_contract_names() {
+fn every_response_is_one_that_the_contract_names() {
     with_system(async |system| {
         let requests = schemathesis(system).await;
 

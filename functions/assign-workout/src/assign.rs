@@ -11,7 +11,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// Athletes that one request may name.
+/// The largest number of athletes in one request.
 const MAX_ATHLETES: usize = 500;
 
 struct Assigning {
@@ -32,12 +32,12 @@ impl Assigning {
     }
 }
 
-/// All or nothing: where one athlete is not the gym's, nothing is assigned.
+/// Assigns the workout to all athletes, or to none if one of them is not the gym's.
 ///
 /// $1 caller, $2 workout, $3 business, $4 athletes.
 ///
-/// No row: the workout or the gym is not the caller's. Otherwise one for each athlete named, whatever the order and however
-/// often it was named, with what became of it.
+/// No row: the workout or the gym is not the caller's. Otherwise one row for each athlete, also where the request names it twice:
+/// `is_stranger` if it is not the gym's, `is_new` if it was assigned now.
 const ASSIGN_WORKOUT: &str = "-- assign_workout
     WITH allowed AS (
         SELECT workout.id AS workout_id, gym.id AS business_id

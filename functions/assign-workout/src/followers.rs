@@ -9,6 +9,8 @@ use shared::platform::{
 };
 use uuid::Uuid;
 
+/// A page of the workout's assignments, the newest first.
+///
 /// $1 author, $2 workout, $3 and $4 position, $5 rows.
 ///
 /// No row: the workout is not the caller's. One row without an assignment: the page is empty.

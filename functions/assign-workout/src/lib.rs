@@ -1,5 +1,5 @@
-//! Workouts (`POST` and `GET /workouts`), who has them (`POST` and `GET /workouts/{workout_id}/assignments`, `DELETE` of one), and
-//! what an athlete has and does (`GET /me/workouts`, `PATCH /me/workouts/{workout_id}`).
+//! Workouts (`POST` and `GET /workouts`), their assignments (`POST` and `GET /workouts/{workout_id}/assignments`, `DELETE` of
+//! one), and an athlete's own workouts (`GET /me/workouts`, `PATCH /me/workouts/{workout_id}`).
 
 mod assign;
 mod followers;
@@ -13,7 +13,6 @@ use shared::platform::{
     problem::Problem,
 };
 
-/// Serves the seven routes.
 pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     match route(&request) {
         "POST /workouts" => workouts::create(app, &request).await,

@@ -12,7 +12,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// What changes: whether the athlete follows the workout now, whether they have done it, or both.
+/// The requested change: the athlete follows the workout or not, has completed it or not, or both.
 struct Change {
     selected: Option<bool>,
     completed: Option<bool>,
@@ -34,7 +34,9 @@ impl Change {
     }
 }
 
-/// What every gym of the caller's has assigned to them, $1, the last assigned first; $2 and $3 position, $4 rows.
+/// A page of the workouts that gyms have assigned to the caller, the last assigned first.
+///
+/// $1 caller, $2 and $3 position, $4 rows.
 const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
     SELECT assignment.id, assignment.workout_id, workout.name, assignment.athlete_id, business.id AS business_id,
            business.name AS business_name, assignment.selected, assignment.created_at, assignment.completed_at
@@ -46,8 +48,8 @@ const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
     ORDER BY assignment.created_at DESC, assignment.id DESC
     LIMIT $4";
 
-/// Locks the athletes that the caller is and that have the workout, so that two changes of one athlete take their turns; and
-/// their assignments of it, which may be taken back at this moment.
+/// Locks the caller's athletes that have the workout, so that two changes of one athlete run one after the other; and their
+/// assignments of it, so that nobody takes them back meanwhile.
 ///
 /// $1 caller, $2 workout. No row: the workout is not assigned to the caller.
 const LOCK_ATHLETES: &str = "-- lock_athletes
@@ -57,12 +59,14 @@ const LOCK_ATHLETES: &str = "-- lock_athletes
     ORDER BY athlete.id
     FOR NO KEY UPDATE OF athlete, assignment";
 
-/// An athlete follows one workout at a time: the others are let go. $1 athletes, $2 the workout that is kept.
+/// Deselects the athletes' other workouts: an athlete follows one at a time. $1 athletes, $2 the workout that is kept.
 const LET_OTHERS_GO: &str = "-- let_others_go
     UPDATE workout_athlete SET selected = false
     WHERE athlete_id = ANY ($1) AND selected AND workout_id <> $2";
 
-/// $1 athletes, $2 workout, $3 selected, $4 completed; null leaves it as it is. To complete what is completed keeps its time.
+/// Changes the athletes' assignments of the workout. One that is completed again keeps its first time.
+///
+/// $1 athletes, $2 workout, $3 selected, $4 completed; null leaves a column as it is.
 const CHANGE_MY_WORKOUT: &str = "-- change_my_workout
     WITH changed AS (
         UPDATE workout_athlete
@@ -128,13 +132,13 @@ impl From<Row> for MyWorkout {
     }
 }
 
-/// The assignments that a change has reached.
+/// The assignments that were changed.
 #[derive(Serialize)]
 struct Changed {
     items: Vec<MyWorkout>,
 }
 
-/// A page of what all the caller's gyms have assigned to them.
+/// A page of the workouts that all the caller's gyms have assigned to them.
 pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let page = page(request)?;
@@ -171,8 +175,8 @@ pub(crate) async fn change(app: &App, request: &Request) -> Result<Response, Pro
     }))
 }
 
-/// The caller's assignments of the workout after the change: one, or several where several of the caller's gyms have assigned
-/// it; none where it is not the caller's.
+/// The caller's assignments of the workout after the change: one, or several if several of the caller's gyms have assigned it;
+/// none if no gym has.
 async fn make(
     tx: Transaction,
     caller: &Subject,

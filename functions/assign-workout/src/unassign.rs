@@ -6,6 +6,8 @@ use shared::platform::{
     problem::Problem,
 };
 
+/// Deletes an assignment.
+///
 /// $1 author, $2 workout, $3 athlete.
 ///
 /// No row: the workout is not the caller's.
@@ -17,7 +19,7 @@ const UNASSIGN_WORKOUT: &str = "-- unassign_workout
     )
     SELECT id FROM own";
 
-/// Takes the workout from an athlete. One who does not have it, or not any more, is no fault.
+/// Takes the workout from an athlete. An athlete who does not have it, or not any more, is no error.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let workout_id = path_id(request, "workout_id", "workout")?;

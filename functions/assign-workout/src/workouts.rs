@@ -23,14 +23,16 @@ impl Draft {
     }
 }
 
-/// $1 to $5 the caller, $6 id, $7 name. The same id is the same workout, sent again.
+/// Creates a workout. A statement that is sent again has the same id, and gives the same workout.
+///
+/// $1 to $5 the caller, $6 id, $7 name.
 const CREATE_WORKOUT: &str = "-- create_workout
     INSERT INTO workout AS created (id, user_id, name)
     SELECT $6, caller.id, $7 FROM sign_in($1, $2, $3, $4, $5) AS caller
     ON CONFLICT (id) DO UPDATE SET id = created.id
     RETURNING id, name, created_at";
 
-/// $1 author, $2 and $3 position, $4 rows.
+/// A page of an author's workouts, the newest first. $1 author, $2 and $3 position, $4 rows.
 const LIST_WORKOUTS: &str = "-- list_workouts
     SELECT id, name, created_at FROM workout
     WHERE user_id = (SELECT id FROM caller($1)) AND (created_at, id) < ($2, $3)
@@ -63,7 +65,7 @@ impl From<Row> for Workout {
     }
 }
 
-/// Whoever is signed in may write workouts; what they may do with them is asked when they assign one.
+/// Creates a workout. Anyone signed in may; to assign it, the author has to own the gym.
 pub(crate) async fn create(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let Draft { name } = Draft::read(body(request)?)?;

@@ -6,30 +6,29 @@ use shared::{
     },
 };
 
-/// Invitations a second, unless `SEND_RATE` says otherwise: what SES allows an account that has just left the sandbox
+/// The number of invitations in a second, unless `SEND_RATE` says otherwise: SES's quota for an account that has just left the
+/// sandbox
 /// (<https://docs.aws.amazon.com/ses/latest/dg/quotas.html>).
 const SEND_RATE: u16 = 14;
 
-/// Connections to the database: outcomes are recorded while others are still being sent.
+/// The number of connections to the database: outcomes are recorded while other invitations are still being sent.
 const CONNECTIONS: usize = 4;
 
-/// What the function works with. It is made once for an environment's life.
+/// The state of the function. It is made once for the life of an environment.
 pub struct App {
     /// The database, which is the outbox.
     pub db: Db,
-    /// Sends the invitations.
     pub sender: InvitationSender,
-    /// How many it may send in a second.
+    /// The largest number of invitations in a second.
     pub send_rate: u16,
 }
 
 impl App {
-    /// From the environment variables.
     pub async fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(variables()).await
     }
 
-    /// From variables that are found otherwise.
+    /// Makes the state from variables that need not be those of the process, as in tests.
     pub async fn from_variables(
         mut variables: Variables<impl Fn(&str) -> Option<String>>,
     ) -> Result<Self, ConfigError> {

@@ -1,5 +1,5 @@
-//! The outbox relay. Every minute it sends the invitations that are due: those whose first try failed or never came about, and
-//! those that were queued without one. Several may run at once.
+//! The outbox relay. Every minute it sends the invitations that are due: those whose first attempt failed or was never made, and
+//! those of an import, which are queued without an attempt. Several relays may run at once.
 
 mod app;
 
@@ -18,17 +18,17 @@ use shared::{
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// Sent at the same time, at most: enough for any quota at the tenth of a second that SES takes.
+/// The largest number of invitations that are sent at the same time. SES takes a tenth of a second for each, so this is enough
+/// for 160 a second.
 const AT_ONCE: usize = 16;
 
-/// What sending one may take, and recording it: nothing is claimed that could not be finished.
+/// The longest time to send an invitation and record it. None is claimed that could not be finished before the deadline.
 const LONGEST_DELIVERY: Duration = Duration::from_secs(6);
 
-/// Claims the invitations that have waited longest, and leases them for a minute to this relay. What another one has locked at
-/// this moment it is claiming itself, and is passed over. A relay that dies leaves them queued, to be claimed when the lease
-/// has run out.
+/// Claims the due invitations that have waited longest: this relay gets a lease on them. Those that another relay is claiming at
+/// this moment are passed over. If a relay dies, its invitations stay queued, and are claimed again when the lease has ended.
 ///
-/// $1 how many, $2 seconds of the lease.
+/// $1 number of invitations, $2 seconds of the lease.
 const CLAIM_DUE: &str = r#"-- claim_due
     WITH due AS (
         SELECT id FROM invitation
@@ -51,7 +51,7 @@ const CLAIM_DUE: &str = r#"-- claim_due
     JOIN business ON business.id = athlete.invited_by
     JOIN "user" AS owner ON owner.id = business.user_id"#;
 
-/// For how many seconds the invitation that is due longest has been due; none where nothing is.
+/// The number of seconds for which the oldest queued invitation has been due; null if none is due.
 const OVERDUE: &str = "-- overdue
     SELECT extract(epoch FROM now() - min(next_attempt_at))::float8 AS seconds
     FROM invitation WHERE status = 'queued' AND next_attempt_at <= now() AND expires_at > now()";
@@ -73,22 +73,22 @@ fn leased(row: &Row) -> Leased {
     }
 }
 
-/// What one run has done.
+/// The numbers of invitations that one run has attempted to send, by outcome.
 #[derive(Debug, Default, Serialize, PartialEq, Eq)]
 pub struct Report {
-    /// Taken by the provider.
+    /// Invitations that the provider took.
     pub sent: usize,
-    /// Put off because the provider wants fewer at a time.
+    /// Invitations that are sent later because the provider wants fewer at a time.
     pub throttled: usize,
-    /// Never to be taken.
+    /// Invitations that the provider will never take.
     pub refused: usize,
-    /// Not taken this time.
+    /// Invitations that the provider did not take this time.
     pub failed: usize,
-    /// Tried, with an outcome that could not be written down: they are tried again.
+    /// Invitations whose outcome could not be recorded: they are sent again.
     pub unrecorded: usize,
 }
 
-/// Sends what is due, until nothing is, the provider wants fewer, or the deadline is near.
+/// Sends the due invitations until none is left, the provider wants fewer at a time, or the deadline is near.
 pub async fn handle(app: &App, deadline: Instant) -> Result<Report, QueryError> {
     metrics::oldest_queued_invitation(overdue(&app.db).await?);
     let mut report = Report::default();
@@ -118,7 +118,7 @@ pub async fn handle(app: &App, deadline: Instant) -> Result<Report, QueryError> 
     Ok(report)
 }
 
-/// How far behind the relays are: a minute at most while all is well.
+/// The delay of the relays: a minute at most while all is well.
 async fn overdue(db: &Db) -> Result<Duration, QueryError> {
     let row = db.query_one(OVERDUE, &[]).await?;
     let seconds: Option<f64> = row.get("seconds");

@@ -1,4 +1,4 @@
-//! `POST /waitlist`: who has no invitation asks to be told when they can come in. The one route without a token.
+//! `POST /waitlist`: somebody without an invitation asks to be told when they can join. It is the only route without a token.
 
 use serde::Serialize;
 use shared::{
@@ -30,7 +30,7 @@ struct Joined {
     status: &'static str,
 }
 
-/// Answers the same for a new and a known address: the waitlist tells nobody who is on it.
+/// Adds an address to the waitlist. The response is the same for a new and a known address: it tells nobody who is on the list.
 pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     let Joining { email } = Joining::read(body(&request)?)?;
     app.db

@@ -10,10 +10,10 @@ mod embedded {
     refinery::embed_migrations!("../../migrations");
 }
 
-/// The advisory lock that whoever migrates holds: the migration tool itself takes none, and two at once would fail.
+/// The advisory lock of a run: refinery itself takes none, and two runs at once would fail.
 const LOCK: i64 = 0x6779_6d62_7261_6831; // "gymbrah1"
 
-/// What was done.
+/// The result of a run.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub struct Report {
     /// The migrations that were applied just now, like `V1__onboarding`; none if the schema was the newest already.
@@ -26,11 +26,11 @@ pub fn runner() -> Runner {
     embedded::migrations::runner()
 }
 
-/// Applies what is missing. A second one at the same time waits, then finds nothing to do. The client must be connected to the
-/// server itself: a lock means nothing behind a pooling proxy.
+/// Applies the missing migrations. A second run at the same time waits, then finds nothing to do. The client must be connected to
+/// the server itself: behind a pooling proxy, lock and migrations may be on different connections.
 pub async fn apply(client: &mut Client, runner: &Runner) -> Result<Report, MigrationError> {
     client
-        // The time that a statement has is the functions' measure: an index takes longer, and so does waiting for the lock.
+        // The time limit of a statement is made for the functions: an index takes longer, and so does waiting for the lock.
         .batch_execute(&format!(
             "SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK})"
         ))
@@ -47,9 +47,9 @@ pub async fn apply(client: &mut Client, runner: &Runner) -> Result<Report, Migra
     Ok(Report { applied })
 }
 
-/// Why the schema is not the newest. The migrations before the one that failed stay applied.
+/// The reason why the schema is not the newest. The migrations before the one that failed stay applied.
 ///
-/// Its text is all that the log of a deployment shows.
+/// The log of a deployment shows nothing but this text.
 #[derive(Debug)]
 pub enum MigrationError {
     /// The lock can't be taken or given back.

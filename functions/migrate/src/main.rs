@@ -1,4 +1,4 @@
-//! The Lambda function. Whatever the event, it migrates; a failure fails the invocation, and so the deployment.
+//! The Lambda function. It migrates, whatever the event is; an error fails the invocation, and so the deployment.
 
 use lambda_http::{
     Error, LambdaEvent,

@@ -1,7 +1,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a gym's owner reads, with what can be done about it.
+// The texts for the gym's owner, each with what can be done.
+
 const DOES_NOT_EXIST: &str = "The address does not exist or refuses mail; please correct it.";
 const SUPPRESSED: &str = "Earlier mail to this address came back or was unwanted, so nothing is sent to it; please use another address.";
 const CONTENT_REFUSED: &str = "The mailbox does not take this kind of mail; please use another address, or hand over the code yourself.";
@@ -14,18 +15,18 @@ const REJECTED: &str = "The mail service took the mail for harmful and did not s
 const NOT_WRITTEN: &str =
     "The mail could not be written, which is our fault; please tell GymBrah's support.";
 
-/// What has become of a mail. The words are for the gym's owner.
+/// The outcome of a mail. The texts are for the gym's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MailOutcome {
     /// It is in the mailbox, or in its folder for spam.
     Delivered,
     /// It came back, and so would the next one.
     Bounced(&'static str),
-    /// It came back, and another one may get through.
+    /// It came back, and another one may arrive.
     BouncedForNow {
-        /// While there are tries left.
+        /// The text while there are attempts left.
         words: &'static str,
-        /// Once there are none.
+        /// The text after the last attempt.
         last_words: &'static str,
     },
     /// The person does not want it.
@@ -42,15 +43,14 @@ const TRY_AGAIN: MailOutcome = MailOutcome::BouncedForNow {
 /// An event of a mail that matters to an invitation.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MailEvent {
-    /// SES's id of the mail, as it was given on sending.
+    /// SES's id of the mail, which it gave on sending.
     pub(crate) message_id: String,
-    /// What has become of it.
-    pub(crate) fate: MailOutcome,
+    pub(crate) outcome: MailOutcome,
 }
 
 // The event, as far as it is read. `detail` is what SES publishes everywhere:
 // https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
-// SES may add members at any time.
+// SES may add fields at any time.
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -82,7 +82,7 @@ struct Bounce {
     bounced_recipients: Vec<BouncedRecipient>,
 }
 
-/// What the recipient's server reported (RFC 3464); all of it is absent where the bounce came without a report.
+/// The report of the recipient's server (RFC 3464). All of it is absent if the bounce came without a report.
 #[derive(Deserialize)]
 struct BouncedRecipient {
     action: Option<String>,
@@ -109,22 +109,25 @@ impl MailEvent {
             bounce,
             complaint,
         } = serde_json::from_value(detail).map_err(|_| "it lacks members of an event of a mail")?;
-        let fate = match event_type.as_str() {
+        let outcome = match event_type.as_str() {
             "Delivery" => MailOutcome::Delivered,
-            "Bounce" => bounce.ok_or("it lacks the bounce")?.fate()?,
-            "Complaint" => complaint.ok_or("it lacks the complaint")?.fate()?,
+            "Bounce" => bounce.ok_or("it lacks the bounce")?.outcome()?,
+            "Complaint" => complaint.ok_or("it lacks the complaint")?.outcome()?,
             "Reject" => MailOutcome::Failed(REJECTED),
             "Rendering Failure" => MailOutcome::Failed(NOT_WRITTEN),
             _ => return Err("events of this type change nothing"),
         };
-        Ok(Self { message_id, fate })
+        Ok(Self {
+            message_id,
+            outcome,
+        })
     }
 }
 
 impl Bounce {
-    /// SES's type is a guess at what the recipient's server meant, which goes wrong where that was vague: an answer of somebody
-    /// who is out of the office is `Transient` `General` too, and so is many a plain "no such user".
-    fn fate(&self) -> Result<MailOutcome, &'static str> {
+    /// The outcome, by SES's type of the bounce and by the report of the recipient's server. SES guesses the type, and guesses wrong
+    /// where the server was vague: an out-of-office reply is `Transient` `General`, and so are many reports of an unknown user.
+    fn outcome(&self) -> Result<MailOutcome, &'static str> {
         let report = self.bounced_recipients.first();
         let action = report.and_then(|report| report.action.as_deref());
         // RFC 3463, section 2: class 5 is a permanent failure.
@@ -157,7 +160,7 @@ impl Bounce {
 }
 
 impl Complaint {
-    fn fate(&self) -> Result<MailOutcome, &'static str> {
+    fn outcome(&self) -> Result<MailOutcome, &'static str> {
         // https://www.iana.org/assignments/marf-parameters: the other types are complaints.
         match self.complaint_feedback_type.as_deref() {
             Some("not-spam") => Err("it takes a complaint back"),
@@ -181,8 +184,8 @@ mod tests {
         serde_json::from_slice(&std::fs::read(format!("{events}/{name}.json")).unwrap()).unwrap()
     }
 
-    fn fate(event: Value) -> Result<MailOutcome, &'static str> {
-        MailEvent::read(event).map(|event| event.fate)
+    fn outcome(event: Value) -> Result<MailOutcome, &'static str> {
+        MailEvent::read(event).map(|event| event.outcome)
     }
 
     fn bounced(kind: &str, sub_type: &str, recipient: &Value) -> Result<MailOutcome, &'static str> {
@@ -190,11 +193,11 @@ mod tests {
         event["detail"]["bounce"]["bounceType"] = json!(kind);
         event["detail"]["bounce"]["bounceSubType"] = json!(sub_type);
         event["detail"]["bounce"]["bouncedRecipients"] = json!([recipient]);
-        fate(event)
+        outcome(event)
     }
 
     #[test]
-    fn events_are_read_as_ses_writes_them() {
+    fn every_event_type_gives_its_outcome() {
         let delivered = MailEvent::read(sample("delivered")).unwrap();
         assert_eq!(
             delivered.message_id,
@@ -211,12 +214,12 @@ mod tests {
             (sample("rejected"), MailOutcome::Failed(REJECTED)),
             (sample("rendering-failed"), MailOutcome::Failed(NOT_WRITTEN)),
         ] {
-            assert_eq!(fate(event), Ok(expected));
+            assert_eq!(outcome(event), Ok(expected));
         }
     }
 
     #[test]
-    fn a_bounce_is_read_by_the_servers_report_where_its_type_is_a_guess() {
+    fn vague_bounce_type_is_decided_by_the_servers_report() {
         let no_report = json!({"emailAddress": "ada@example.org"});
         let report = |action: &str, status: &str| json!({"action": action, "status": status});
         let (for_now, for_good) = (report("failed", "4.4.7"), report("failed", "5.1.1"));
@@ -280,7 +283,7 @@ mod tests {
                 "{kind} {sub_type} {recipient}"
             );
         }
-        // Somebody is out of the office; a server in between has not given up; a type that is not there yet.
+        // An out-of-office reply, a server on the way that has not given up, and a type that does not exist yet.
         for (kind, sub_type, recipient) in [
             ("Transient", "General", &no_report),
             ("Undetermined", "Undetermined", &no_report),
@@ -296,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_complaint_of_the_person_is_one() {
+    fn only_complaints_of_the_person_count() {
         for (feedback_type, is_complaint) in [
             (json!("abuse"), true),
             (json!("other"), true),
@@ -306,12 +309,12 @@ mod tests {
         ] {
             let mut event = sample("complained");
             event["detail"]["complaint"]["complaintFeedbackType"] = feedback_type;
-            assert_eq!(fate(event.clone()).is_ok(), is_complaint, "{event}");
+            assert_eq!(outcome(event.clone()).is_ok(), is_complaint, "{event}");
         }
     }
 
     #[test]
-    fn what_is_no_event_of_a_mail_is_left_alone() {
+    fn events_that_are_not_of_a_mail_are_ignored() {
         let ignored = [
             json!(null),
             json!([]),

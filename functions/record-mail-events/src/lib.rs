@@ -1,4 +1,4 @@
-//! Events of SES, as EventBridge delivers them: what has become of an invitation that went out by mail. They come at least
+//! Records the events of SES, which EventBridge delivers: the outcome of an invitation that was sent by mail. Events come at least
 //! once, and in any order (<https://docs.aws.amazon.com/ses/latest/dg/monitoring-eventbridge.html>).
 
 mod event;
@@ -15,12 +15,13 @@ use shared::{
     },
 };
 
-/// A status follows only on those that know less, so that late and repeated events change nothing. What is accepted, revoked
-/// or expired stays so; what is queued is about to be sent again, and an earlier mail does not matter to it any more.
+/// Records the status that an event reports, if the invitation has one of the statuses that come before it. So late and repeated
+/// events change nothing. An invitation that is accepted, revoked or expired stays so. One that is queued is about to be sent
+/// again, and the events of its earlier mail do not matter any more.
 ///
-/// $1 the mail, $2 the status, $3 those it follows on, $4 words for the gym's owner.
+/// $1 SES's id of the mail, $2 new status, $3 statuses before it, $4 text for the gym's owner.
 ///
-/// No row: no invitation went out as this mail. Otherwise `recorded` is the new status, if it is one.
+/// No row: no invitation was sent as this mail. Otherwise `recorded` is the new status, or null if nothing changed.
 const RECORD_OUTCOME: &str = "-- record_outcome
     WITH recorded AS (
         UPDATE invitation SET status = $2, last_error = $4
@@ -31,12 +32,13 @@ const RECORD_OUTCOME: &str = "-- record_outcome
     FROM invitation WHERE provider_message_id = $1
     LIMIT 1";
 
-/// SES has tried for hours by itself before it says so. The next mail will have an id of its own; forgetting this one's makes
-/// repeated events find nothing. An invitation that has run out of tries or of time has bounced for good.
+/// Queues an invitation again whose mail bounced for now: SES reports that only after hours of attempts of its own. The id of the
+/// mail is deleted, so that repeated events find nothing; the next mail has its own. An invitation that has no attempts or no
+/// time left has bounced for good.
 ///
-/// $1 the mail, $2 words while there are attempts left, $3 words once there are none, $4 attempts at most.
+/// $1 SES's id of the mail, $2 text while there are attempts left, $3 text after the last one, $4 attempts at most.
 ///
-/// No row: no invitation went out as this mail. Otherwise `recorded` is the new status, if it is one.
+/// No row: no invitation was sent as this mail. Otherwise `recorded` is the new status, or null if nothing changed.
 const SEND_AGAIN: &str = "-- send_again
     WITH queued AS (
         UPDATE invitation
@@ -53,39 +55,31 @@ const SEND_AGAIN: &str = "-- send_again
     FROM invitation WHERE provider_message_id = $1
     LIMIT 1";
 
-/// What was made of an event. It is logged, and so has ids alone.
+/// The outcome of an event. It is logged, and so holds ids only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Report {
-    /// The invitation says it now.
-    Recorded {
-        /// SES's id of the mail.
-        message_id: String,
-    },
-    /// The invitation knew it, or knows better.
-    Unchanged {
-        /// SES's id of the mail.
-        message_id: String,
-    },
-    /// No invitation waits for news of this mail.
-    UnknownMessage {
-        /// SES's id of the mail.
-        message_id: String,
-    },
-    /// The event says nothing that matters here.
-    Ignored {
-        /// Why not.
-        reason: &'static str,
-    },
+    /// The invitation has a new status.
+    Recorded { message_id: String },
+    /// The invitation had this status already, or a later one.
+    Unchanged { message_id: String },
+    /// No invitation was sent as this mail.
+    UnknownMessage { message_id: String },
+    /// The event does not change an invitation.
+    Ignored { reason: &'static str },
 }
 
-/// Records what an event says. Only the database can make it fail: an event that can't be read is no better the next time.
+/// Records an event. Only an error of the database fails the invocation, so that the event comes again. An event that can't be
+/// read is ignored: it would be no better the next time.
 pub async fn handle(app: &App, event: Value) -> Result<Report, QueryError> {
-    let MailEvent { message_id, fate } = match MailEvent::read(event) {
+    let MailEvent {
+        message_id,
+        outcome,
+    } = match MailEvent::read(event) {
         Ok(event) => event,
         Err(reason) => return Ok(Report::Ignored { reason }),
     };
-    let row = match fate {
+    let row = match outcome {
         MailOutcome::Delivered => {
             record(
                 app,

@@ -7,28 +7,25 @@ use shared::{
     },
 };
 
-/// Days an invitation is good for, unless `INVITATION_DAYS` says otherwise.
+/// The number of days for which an invitation is valid, unless `INVITATION_DAYS` says otherwise.
 const INVITATION_DAYS: i32 = 30;
 
-/// What the function works with. It is made once for an environment's life.
+/// The state of the function. It is made once for the life of an environment.
 pub struct App {
-    /// The database.
     pub db: Db,
-    /// Sends the invitations.
     pub sender: InvitationSender,
-    /// Days an invitation is good for.
+    /// The number of days for which an invitation is valid.
     pub invitation_days: i32,
-    /// Draws the athletes' codes.
+    /// Draws the athletes' codes; tests draw the same one twice.
     pub draw_code: fn() -> AthleteCode,
 }
 
 impl App {
-    /// From the environment variables.
     pub async fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(variables()).await
     }
 
-    /// From variables that are found otherwise.
+    /// Makes the state from variables that need not be those of the process, as in tests.
     pub async fn from_variables(
         mut variables: Variables<impl Fn(&str) -> Option<String>>,
     ) -> Result<Self, ConfigError> {

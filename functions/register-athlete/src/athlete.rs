@@ -58,7 +58,7 @@ pub(crate) struct Invitation {
 }
 
 impl Athlete {
-    /// The athlete that was registered just now, with an invitation that is queued. The columns of `row` are `id`, `created_at`,
+    /// The athlete that was registered just now, with a queued invitation. The columns of `row` are `id`, `created_at`,
     /// `invitation_id` and `expires_at`.
     pub(crate) fn registered(
         row: &Row,
@@ -88,7 +88,7 @@ impl Athlete {
         }
     }
 
-    /// The athlete with this id, as they are at this point of the transaction.
+    /// Reads the athlete, as they are at this point of the transaction.
     pub(crate) async fn read(tx: &Transaction, id: Uuid) -> Result<Self, QueryError> {
         let row = tx.query_one(READ_ATHLETE, &[(&id, Type::UUID)]).await?;
         Ok(Self::from(&row))

@@ -1,6 +1,6 @@
 use crate::{app::App, athlete::Athlete};
 use shared::{
-    domain::{AttemptOutcome, Channel},
+    domain::{AttemptOutcome, Channel, Email, Phone},
     invitations::{Message, delivery::Leased},
     platform::{db::Row, metrics},
 };
@@ -12,7 +12,7 @@ pub(crate) struct Gym {
 }
 
 impl From<&Row> for Gym {
-    /// From the columns `business_name` and `owner_email`.
+    /// Reads the columns `business_name` and `owner_email`.
     fn from(row: &Row) -> Self {
         Self {
             name: row.get("business_name"),
@@ -21,13 +21,13 @@ impl From<&Row> for Gym {
     }
 }
 
-/// Tries to send the invitation that was just queued, and leased to this request, and brings `athlete` up to date with the
-/// outcome. Whatever fails here, the invitation stays queued in the database, from where it is sent later.
+/// Sends the invitation that was just queued, on which this request has the lease, and updates `athlete` with the outcome. An
+/// error here does not fail the request: the invitation stays queued in the database, and is sent later.
 pub(crate) async fn deliver(app: &App, gym: Gym, athlete: &mut Athlete) {
     metrics::invitations("queued", 1);
     let to = match athlete.invitation.channel {
-        Channel::Email => athlete.email.as_ref().map(|email| email.as_str()),
-        Channel::Sms => athlete.phone.as_ref().map(|phone| phone.as_str()),
+        Channel::Email => athlete.email.as_ref().map(Email::as_str),
+        Channel::Sms => athlete.phone.as_ref().map(Phone::as_str),
     };
     let leased = Leased {
         id: athlete.invitation.id,

@@ -1,7 +1,8 @@
 //! `POST /businesses/{business_id}/athletes`: a gym registers an athlete, who is invited at once.
 //! `POST /businesses/{business_id}/athletes/import`: many at once, from a spreadsheet or another system.
 //! `GET /businesses/{business_id}/athletes`: the gym's roster.
-//! `POST` and `DELETE /businesses/{business_id}/athletes/{athlete_id}/invitation`: to invite again, perhaps elsewhere, and not.
+//! `POST` and `DELETE /businesses/{business_id}/athletes/{athlete_id}/invitation`: an invitation is renewed, perhaps at a
+//! corrected contact, or revoked.
 
 mod app;
 mod athlete;
@@ -21,7 +22,6 @@ use shared::platform::{
     problem::Problem,
 };
 
-/// Serves the five routes.
 pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     match route(&request) {
         "POST /businesses/{business_id}/athletes" => register::handle(app, &request).await,

@@ -1,5 +1,3 @@
-//! The Lambda function; what it does is in `lib.rs`.
-
 fn main() -> Result<(), lambda_http::Error> {
     shared::platform::serve(register_athlete::App::from_env, register_athlete::handle)
 }

@@ -15,10 +15,10 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// Registers the athlete with an invitation, which is leased to this request: it sends it.
+/// Registers the athlete and queues an invitation. This request has the lease on it, and sends it.
 ///
-/// $1 subject, $2 business, $3 id, $4 code, $5 email, $6 phone, $7 full name, $8 locale, $9 channel, $10 days the invitation is
-/// good for, $11 seconds of the lease.
+/// $1 subject, $2 business, $3 id, $4 code, $5 email, $6 phone, $7 full name, $8 locale, $9 channel, $10 days for which the
+/// invitation is valid, $11 seconds of the lease.
 ///
 /// No row: the gym is not the caller's. A row without an id: the contact or the code is taken.
 const REGISTER_ATHLETE: &str = r#"-- register_athlete
@@ -40,7 +40,7 @@ const REGISTER_ATHLETE: &str = r#"-- register_athlete
            invited.id AS invitation_id, invited.expires_at
     FROM gym LEFT JOIN registered ON true LEFT JOIN invited ON true"#;
 
-/// The athlete of a gym with this contact. A phone tells athletes apart only where there is no email.
+/// The athlete of a gym with this contact. A phone identifies an athlete only where there is no email.
 ///
 /// $1 business, $2 email, $3 phone.
 const FIND_BY_CONTACT: &str = concat!(
@@ -51,7 +51,7 @@ const FIND_BY_CONTACT: &str = concat!(
     WHERE business_id = $1 AND (email = $2 OR email IS NULL AND $2 IS NULL AND phone = $3)"
 );
 
-/// Registers the athlete, then tries to send the invitation; the response does not depend on whether that works.
+/// Registers the athlete, then sends the invitation. The request succeeds also when the invitation can't be sent at once.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
@@ -116,7 +116,7 @@ async fn register(
         ];
         if let Some(found) = app.db.query_opt(FIND_BY_CONTACT, &contact).await? {
             let athlete = Box::new(Athlete::from(&found));
-            // Its own id: the statement was carried out before its connection died, and so was sent twice.
+            // This request's own id: the statement was carried out, its connection died, and it was sent again.
             return Ok(if athlete.id == id {
                 Registered::Now(Gym::from(&row), athlete)
             } else {

@@ -3,7 +3,8 @@ use shared::{
     platform::http::{Fields, Noted},
 };
 
-/// How often a code is drawn. A taken one comes about once in 2⁴⁵ / (athletes) draws: a second in a row is not chance.
+/// The largest number of draws for a free code. A draw gives a taken code once in 2⁴⁵ / (athletes) times: two in a row are not
+/// chance.
 pub(crate) const MAX_DRAWS: usize = 4;
 
 /// An athlete as the gym describes them.
@@ -21,13 +22,13 @@ pub(crate) struct Contact {
 }
 
 impl Registration {
-    /// Takes it out of the fields.
+    /// Reads a registration from the fields.
     pub(crate) fn read(fields: &mut Fields) -> Result<Self, Noted> {
         let contact = Contact::read(fields);
         Self::with_contact(contact, fields)
     }
 
-    /// Takes the rest of it out of the fields, after the contact.
+    /// Reads the rest of a registration from the fields, after the contact.
     pub(crate) fn with_contact(
         contact: Result<Contact, Noted>,
         fields: &mut Fields,
@@ -41,14 +42,14 @@ impl Registration {
         })
     }
 
-    /// The way the invitation is sent: by mail where there is an address.
+    /// The channel of the invitation: a mail if there is an address, else a text message.
     pub(crate) fn channel(&self) -> Channel {
         Channel::to(self.contact.email.as_ref())
     }
 }
 
 impl Contact {
-    /// Takes it out of the fields.
+    /// Reads a contact from the fields.
     pub(crate) fn read(fields: &mut Fields) -> Result<Self, Noted> {
         if fields.is_absent("email") && fields.is_absent("phone") {
             let _ = fields.optional::<Email>("email");

@@ -18,7 +18,7 @@ use shared::{
 };
 use std::time::Duration;
 
-/// The contact that is right, where the athlete's was wrong.
+/// The corrected contact, if the athlete's was wrong.
 struct Correction {
     email: Option<Email>,
     phone: Option<Phone>,
@@ -51,7 +51,8 @@ const LOCK_TO_RENEW: &str = r#"-- lock_to_renew
     WHERE athlete.id = $3
     FOR UPDATE OF athlete"#;
 
-/// The last invitation, and those that count among the renewals: all within the period but the athlete's first one.
+/// The athlete's last invitation, and the number of renewals within the period. Every invitation but the athlete's first one is a
+/// renewal.
 ///
 /// $1 athlete, $2 seconds of the period in which renewals count, $3 seconds of a double click.
 const INVITATION_HISTORY: &str = "-- invitation_history
@@ -79,20 +80,22 @@ const END_INVITATION: &str = "-- end_invitation
     UPDATE invitation SET status = CASE WHEN expires_at <= now() THEN 'expired' ELSE 'revoked' END
     WHERE athlete_id = $1 AND NOT has_ended(status)";
 
-/// $1 athlete, $2 email, $3 phone, $4 code.
+/// Changes the athlete's contact and code. $1 athlete, $2 email, $3 phone, $4 code.
 const CORRECT_ATHLETE: &str = "-- correct_athlete
     UPDATE athlete SET email = $2, phone = $3, athlete_code = $4 WHERE id = $1";
 
-/// Queues a new invitation, leased to this request: it sends it. Its time is that of the statement: the transaction may have
-/// begun before the invitation that it replaces was made.
+/// Queues a new invitation. This request has the lease on it, and sends it.
 ///
-/// $1 athlete, $2 channel, $3 days it is good for, $4 seconds of the lease.
+/// Its times come from `statement_timestamp()`: `now()` is the beginning of the transaction, which may have waited for the lock,
+/// and so may be earlier than the invitation that is replaced.
+///
+/// $1 athlete, $2 channel, $3 days for which it is valid, $4 seconds of the lease.
 const INVITE_AGAIN: &str = "-- invite_again
     INSERT INTO invitation (athlete_id, channel, attempts, created_at, next_attempt_at, expires_at)
     SELECT $1, $2, 1, at, at + make_interval(secs => $4), at + make_interval(days => $3)
     FROM statement_timestamp() AS at";
 
-/// Invites the athlete once more, at the same contact or a corrected one.
+/// Renews the athlete's invitation, at the same contact or a corrected one.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let target = Target::of(request)?;
     let correction = Correction::read(body(request)?)?;
@@ -115,21 +118,21 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     }
 }
 
-/// What became of the request.
+/// The outcome of the request.
 enum Renewal {
     /// A new invitation is queued.
     Queued(Gym, Box<Athlete>),
-    /// One was queued a moment ago, which counts for this request too.
+    /// An invitation was queued a moment ago, and counts for this request too.
     JustSent(Box<Athlete>),
     /// The athlete is not in a gym of the caller's.
     NotYours,
     /// The athlete has accepted an invitation.
     Linked,
-    /// The athlete was invited as often as a day allows.
+    /// The athlete was invited again as often as a day allows.
     TooMany { wait: Duration },
 }
 
-/// Renews; where the code that was drawn is taken, with another one.
+/// Renews the invitation with a new code; if that code is taken, once more with another one.
 async fn renew_with_a_free_code(
     app: &App,
     target: &Target,
@@ -167,8 +170,9 @@ async fn renew_with_a_free_code(
 
 /// Ends the open invitation and queues a new one.
 ///
-/// With an email in the correction that becomes the athlete's; with only a phone the email is dropped, and a text message sent.
-/// A correction, and an invitation after a revoked one, have a new code: the old one is dead from then on.
+/// An email in the correction replaces the athlete's. A phone alone replaces the athlete's phone and removes the email, so that
+/// the invitation goes by text message. After a correction, or a revoked invitation, the athlete has a new code, and the old one
+/// stops working. Otherwise the code stays.
 async fn renew(
     tx: Transaction,
     target: &Target,
@@ -204,7 +208,8 @@ async fn renew(
         return Ok(Renewal::TooMany { wait });
     }
 
-    tx.query(END_INVITATION, &[athlete.clone()]).await?;
+    tx.query(END_INVITATION, std::slice::from_ref(&athlete))
+        .await?;
     if is_correction || was_revoked {
         let corrected: [Parameter<'_>; 4] = [
             athlete.clone(),

@@ -17,13 +17,13 @@ const LOCK_TO_REVOKE: &str = "-- lock_to_revoke
     WHERE athlete.id = $3
     FOR UPDATE OF athlete";
 
-/// $1 athlete. No row: no invitation was open.
+/// Revokes the open invitation. $1 athlete. No row: no invitation was open.
 const REVOKE_INVITATION: &str = "-- revoke_invitation
     UPDATE invitation SET status = 'revoked'
     WHERE athlete_id = $1 AND NOT has_ended(status)
     RETURNING id";
 
-/// Takes the invitation back: neither the code nor the email links anybody from then on. To take it back twice is no error.
+/// Revokes the invitation: from then on neither the code nor the email links anybody. Revoking twice is no error.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let target = Target::of(request)?;
     match app.db.transaction(|tx| revoke(tx, &target)).await? {
@@ -40,7 +40,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
 }
 
 enum Revocation {
-    /// No invitation of the athlete's is open any more; so many were until now.
+    /// No invitation of the athlete is open any more; this request has revoked `count` of them, one or none.
     Done { count: usize },
     /// The athlete is not in a gym of the caller's.
     NotYours,

@@ -13,7 +13,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// The invitation's state that `?status=` asks for, if it asks.
+/// The status of invitations that `?status=` asks for, if it is there.
 fn status(request: &Request) -> Result<Option<InvitationStatus>, Problem> {
     let Some(text) = request.query_string_parameters.first("status") else {
         return Ok(None);
@@ -29,7 +29,9 @@ fn status(request: &Request) -> Result<Option<InvitationStatus>, Problem> {
     })
 }
 
-/// $1 owner, $2 business, $3 and $4 position, $5 rows, $6 state.
+/// A page of the gym's athletes, the newest first.
+///
+/// $1 owner, $2 business, $3 and $4 position, $5 rows, $6 status.
 ///
 /// No row: the gym is not the caller's. One row without an athlete: the page is empty.
 const LIST_ATHLETES: &str = concat!(
@@ -47,7 +49,7 @@ const LIST_ATHLETES: &str = concat!(
     ORDER BY athlete.created_at DESC, athlete.id DESC"
 );
 
-/// A page of the gym's athletes, the newest first.
+/// Lists the gym's athletes, page by page.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "gym")?;

@@ -17,7 +17,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// From the token and the path.
+    /// Reads the token and the path.
     pub(crate) fn of(request: &Request) -> Result<Self, Problem> {
         Ok(Self {
             subject: caller(request)?.subject,

@@ -25,14 +25,16 @@ impl Opening {
     }
 }
 
-/// $1 to $5 the caller, $6 id, $7 name. The same id is the same gym, sent again.
+/// Creates a gym. A statement that is sent again has the same id, and gives the same gym.
+///
+/// $1 to $5 the caller, $6 id, $7 name.
 const OPEN_BUSINESS: &str = "-- open_business
     INSERT INTO business AS opened (id, user_id, name)
     SELECT $6, caller.id, $7 FROM sign_in($1, $2, $3, $4, $5) AS caller
     ON CONFLICT (id) DO UPDATE SET id = opened.id
     RETURNING id, name, created_at";
 
-/// $1 owner, $2 and $3 position, $4 rows.
+/// A page of an owner's gyms, the newest first. $1 owner, $2 and $3 position, $4 rows.
 const LIST_BUSINESSES: &str = "-- list_businesses
     SELECT id, name, created_at FROM business
     WHERE user_id = (SELECT id FROM caller($1)) AND (created_at, id) < ($2, $3)
@@ -56,7 +58,6 @@ impl From<Row> for Business {
     }
 }
 
-/// Serves both routes.
 pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     match route(&request) {
         "POST /businesses" => open(app, &request).await,

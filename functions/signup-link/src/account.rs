@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use shared::{domain::LinkedVia, platform::db::Row};
 use uuid::Uuid;
 
-/// The caller, as their own row in `"user"` has them.
+/// The caller, from their own row in `"user"`.
 #[derive(Serialize)]
 pub(crate) struct User {
     id: Uuid,

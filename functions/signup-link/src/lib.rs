@@ -1,5 +1,5 @@
 //! `POST /signup-link`: the signed-in user is linked to the athletes that gyms have invited, by the verified email or by the
-//! code. `GET /me`: who am I.
+//! code. `GET /me`: the caller, their gyms and their athletes.
 
 mod account;
 mod link;
@@ -11,7 +11,6 @@ use shared::platform::{
     problem::Problem,
 };
 
-/// Serves both routes.
 pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     match route(&request) {
         "POST /signup-link" => link::handle(app, &request).await,

@@ -15,13 +15,14 @@ use shared::{
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What the person shows besides their verified email: the code, or nothing.
+/// The code that the person typed, if any; the verified email is in the token.
 struct Claim {
     athlete_code: Option<AthleteCode>,
 }
 
 impl Claim {
-    /// What is no code at all is told apart from a wrong one: the check characters are public, so that this tells nothing.
+    /// Reads the code. A text that can't be a code has another error than a wrong code. This reveals nothing: anybody can compute
+    /// the check characters.
     fn read(mut body: Fields) -> Result<Self, Problem> {
         let athlete_code = body.optional("athlete_code");
         body.finish(athlete_code.map(|athlete_code| Self { athlete_code }))
@@ -32,15 +33,16 @@ impl Claim {
 const SIGN_IN: &str = "-- sign_in
     SELECT id, email, full_name, avatar_url, created_at FROM sign_in($1, $2, $3, $4, $5)";
 
-/// Locks the caller, so that two requests of one person take their turns. $1 caller.
+/// Locks the caller, so that two requests of one person run one after the other. $1 caller.
 const LOCK_CALLER: &str = r#"-- lock_caller
     SELECT id FROM "user" WHERE id = $1 FOR NO KEY UPDATE"#;
 
-/// Whether the caller has to wait before another code is looked at, and how many seconds. $1 caller.
+/// The lockout after wrong codes: `is_locked` if the caller has to wait before another code is looked at, and the number of
+/// seconds. $1 caller.
 const CODE_ATTEMPTS: &str = "-- code_attempts
     SELECT is_locked, retry_after FROM code_attempts($1)";
 
-/// Locks the athletes that the caller may turn out to be: of several who claim one athlete the first gets it.
+/// Locks the athletes that may be the caller: of several callers who claim one athlete, the first gets it.
 ///
 /// $1 code, $2 verified email.
 const LOCK_CANDIDATES: &str = "-- lock_candidates
@@ -49,12 +51,12 @@ const LOCK_CANDIDATES: &str = "-- lock_candidates
     ORDER BY id
     FOR UPDATE";
 
-/// Links the caller to those of the locked athletes that have an invitation which can be accepted: in each gym to one, and in
-/// none that the caller is a member of. An athlete whose code was typed goes before one who has the email.
+/// Links the caller to the locked athletes whose invitation can be accepted now: to one in each gym, and to none in a gym that the
+/// caller is a member of already. The athlete of the code goes before the athlete of the email.
 ///
 /// $1 caller, $2 locked athletes, $3 code, $4 verified email.
 ///
-/// A row for each that could be linked, and whether it was.
+/// One row for each athlete whose invitation can be accepted: `is_linked` if it was linked, `by_code` if it is the code's.
 const LINK_ATHLETES: &str = "-- link_athletes
     WITH claimable AS (
         SELECT athlete.id, athlete.invited_by, athlete.athlete_code IS NOT DISTINCT FROM $3 AS by_code,
@@ -81,11 +83,11 @@ const LINK_ATHLETES: &str = "-- link_athletes
     SELECT claimable.by_code, chosen.id IS NOT NULL AS is_linked
     FROM claimable LEFT JOIN chosen ON chosen.id = claimable.id";
 
-/// $1 caller, $2 verified email. A place on the waitlist under the verified email becomes the caller's.
+/// Gives the caller the place on the waitlist that has their verified email. $1 caller, $2 verified email.
 const TAKE_WAITLIST_PLACE: &str = "-- take_waitlist_place
     UPDATE waitlist SET user_id = $1 WHERE email = $2 AND user_id IS DISTINCT FROM $1";
 
-/// All athletes that the caller is, so that a repeat of the request gives the same. $1 caller, $2 code.
+/// All athletes that the caller is linked to, so that a repeated request gets the same response. $1 caller, $2 code.
 const LINKED_ATHLETES: &str = "-- linked_athletes
     SELECT athlete.id AS athlete_id, athlete.linked_via AS via, athlete.linked_at,
            business.id AS business_id, business.name AS business_name,
@@ -94,7 +96,7 @@ const LINKED_ATHLETES: &str = "-- linked_athletes
     WHERE athlete.user_id = $1
     ORDER BY athlete.linked_at, athlete.id";
 
-/// $1 caller, $2 verified email.
+/// The time since when the caller has been on the waitlist; null if they are not. $1 caller, $2 verified email.
 const WAITLISTED_SINCE: &str = "-- waitlisted_since
     SELECT min(created_at) AS since FROM waitlist WHERE email = $2 OR user_id = $1";
 
@@ -107,7 +109,7 @@ struct SignupLink {
     user: User,
     linked: Vec<Link>,
     status: &'static str,
-    /// Since when the caller's address has been on the waitlist, if it is there.
+    /// The time since when the caller has been on the waitlist, if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     waitlisted_since: Option<Timestamp>,
 }
@@ -126,7 +128,8 @@ impl From<&Row> for Link {
     }
 }
 
-/// Links whatever the verified email opens, and what the code opens. A wrong code does not undo what the email has opened.
+/// Links the caller to the athletes of the verified email, and to the athlete of the code. A wrong code does not undo the links
+/// by email.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let Claim { athlete_code } = Claim::read(body(request)?)?;
@@ -152,25 +155,25 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     }
 }
 
-/// What came of the request.
+/// The outcome of the request.
 struct Linking {
-    /// Invitations that were accepted by it.
+    /// The number of invitations that it accepted.
     accepted: usize,
     code: Code,
     signup_link: SignupLink,
 }
 
-/// What the code turned out to be.
+/// The outcome of the code.
 enum Code {
     /// There was none.
     None,
     /// It has linked the caller, now or before.
     Good,
-    /// It is of a gym that the caller is a member of as another athlete.
+    /// It belongs to a gym in which the caller is another athlete.
     OfOwnGym,
     /// It links nobody.
     Wrong,
-    /// Too many codes were wrong before it.
+    /// It was not compared: too many codes were wrong before it.
     NotLookedAt { wait: Duration },
 }
 
@@ -183,7 +186,8 @@ async fn link(
     let id: Uuid = user.get("id");
     let caller_id: Parameter<'_> = (&id, Type::UUID);
     let email: Parameter<'_> = (&caller.verified_email, Type::TEXT);
-    tx.query_one(LOCK_CALLER, &[caller_id.clone()]).await?;
+    tx.query_one(LOCK_CALLER, std::slice::from_ref(&caller_id))
+        .await?;
     let wait = match athlete_code {
         Some(_) => wait_before_code(&tx, id).await?,
         None => None,
@@ -237,7 +241,7 @@ async fn link(
     })
 }
 
-/// How long the caller has to wait before a code is looked at; none where one may be looked at now.
+/// The time that the caller has to wait before a code is looked at; none if it may be looked at now.
 async fn wait_before_code(tx: &Transaction, caller: Uuid) -> Result<Option<Duration>, QueryError> {
     let attempts = tx
         .query_one(CODE_ATTEMPTS, &[(&caller, Type::UUID)])

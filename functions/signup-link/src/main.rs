@@ -1,5 +1,3 @@
-//! The Lambda function; what it does is in `lib.rs`.
-
 use shared::platform::{App, serve};
 
 fn main() -> Result<(), lambda_http::Error> {

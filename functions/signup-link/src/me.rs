@@ -10,7 +10,9 @@ use shared::platform::{
 };
 use uuid::Uuid;
 
-/// $1 to $5 the caller. The gyms the caller owns, and the athletes the caller is, each at most 200, the newest first.
+/// The caller, the gyms they own and the athletes they are linked to, each at most 200, the newest first.
+///
+/// $1 to $5 the caller.
 const ME: &str = "-- me
     SELECT caller.*, owned.list AS businesses, been.list AS athletes
     FROM sign_in($1, $2, $3, $4, $5) AS caller,

@@ -1,4 +1,5 @@
-/// Defines an enum whose members are texts in the database and in JSON: a closed set, held to by a CHECK there.
+/// Defines an enum whose variants are texts in the database and in JSON: a closed set. Where the database stores it, a CHECK
+/// allows no other text.
 macro_rules! closed_set {
     (
         $(#[$meta:meta])*
@@ -9,16 +10,16 @@ macro_rules! closed_set {
         pub enum $name { $($(#[$doc])* $member,)+ }
 
         impl $name {
-            /// All members, in the order of their definition.
+            /// All variants, in the order of their definition.
             pub const ALL: &[Self] = &[$(Self::$member),+];
 
-            /// The text that stands for it.
+            /// The variant's text in the database and in JSON.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$member => $text,)+ }
             }
 
-            /// The member that this text stands for.
+            /// The variant with this text.
             #[must_use]
             pub fn from_text(text: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|member| member.as_str() == text)

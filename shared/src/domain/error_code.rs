@@ -23,29 +23,29 @@ closed_set! {
         TooLong = "too_long",
         /// The text has characters that can't stand there.
         ForbiddenCharacters = "forbidden_characters",
-        /// It is no mail address.
+        /// The text is no mail address.
         EmailInvalid = "email_invalid",
-        /// It is no telephone number.
+        /// The text is no telephone number.
         PhoneInvalid = "phone_invalid",
         /// The telephone number has no country code, and the gym no country.
         PhoneWithoutCountry = "phone_without_country",
-        /// It is no language tag.
+        /// The text is no language tag.
         LocaleInvalid = "locale_invalid",
-        /// It is no country of ISO 3166.
+        /// The text is no country of ISO 3166.
         CountryInvalid = "country_invalid",
-        /// It is no time zone of the IANA database.
+        /// The text is no time zone of the IANA database.
         TimeZoneInvalid = "time_zone_invalid",
-        /// It is no athlete code.
+        /// The text is no athlete code.
         AthleteCodeInvalid = "athlete_code_invalid",
-        /// It has the form of an athlete code, but its check character does not fit: a typo.
+        /// The text has the form of an athlete code, but its check character does not fit: a typo.
         AthleteCodeTypo = "athlete_code_typo",
-        /// It is no id.
+        /// The text is no id.
         IdInvalid = "id_invalid",
-        /// The athlete is not one of this gym.
+        /// The athlete is not in this gym.
         NotInGym = "not_in_gym",
-        /// It stands twice in what was sent.
+        /// The item is in the request twice.
         Duplicate = "duplicate",
-        /// It is no `next_cursor` of this list.
+        /// The text is no `next_cursor` of this list.
         CursorInvalid = "cursor_invalid",
         /// The table has no header, or none with a contact.
         HeaderMissing = "header_missing",

@@ -11,7 +11,7 @@ closed_set! {
 }
 
 impl Channel {
-    /// The way to somebody with this address: by mail, or by text message where there is none.
+    /// The channel to somebody with this address: a mail, or a text message where there is no address.
     #[must_use]
     pub fn to(email: Option<&Email>) -> Self {
         email.map_or(Self::Sms, |_| Self::Email)
@@ -19,7 +19,7 @@ impl Channel {
 }
 
 closed_set! {
-    /// The state of an invitation. The last three have ended; the others are open: the code works in each of them until
+    /// The state of an invitation. In the last three it has ended; in the others it is open, and the code works until
     /// `expires_at`.
     pub enum InvitationStatus {
         /// It waits to be sent, or to be sent again.
@@ -60,9 +60,9 @@ closed_set! {
         Sent = "sent",
         /// The provider wants fewer at a time.
         Throttled = "throttled",
-        /// It will never be taken.
+        /// The provider will never take it.
         Refused = "refused",
-        /// It was not taken this time.
+        /// The provider did not take it this time.
         Failed = "failed",
     }
 }

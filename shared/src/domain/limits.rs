@@ -4,20 +4,20 @@
 
 use std::time::Duration;
 
-/// The time for which an invitation that is being sent is nobody else's to send. Longer than any attempt takes.
-pub const LEASE: Duration = Duration::from_secs(60);
+/// The time for which only the holder of an invitation's lease may send it. It is longer than any attempt takes.
+pub const LEASE: Duration = Duration::from_mins(1);
 
 /// Attempts to send one invitation; after the last one it has failed. `retry_delay` in the database spreads them over a day.
 pub const MAX_ATTEMPTS: i32 = 8;
 
 /// The wait after the provider has asked for fewer at a time.
-pub const THROTTLED_PAUSE: Duration = Duration::from_secs(60);
+pub const THROTTLED_PAUSE: Duration = Duration::from_mins(1);
 
-/// New invitations of one athlete within [`RENEWAL_PERIOD`], besides the first one.
+/// The largest number of renewals of one athlete's invitation within [`RENEWAL_PERIOD`].
 pub const MAX_RENEWALS: i64 = 5;
 
-/// The time in which at most [`MAX_RENEWALS`] invitations are sent again.
-pub const RENEWAL_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+/// The period in which an athlete is invited again at most [`MAX_RENEWALS`] times.
+pub const RENEWAL_PERIOD: Duration = Duration::from_hours(24);
 
-/// The time in which a second resend counts as the first one, as after a double click.
+/// The time after a renewal in which another resend is the same one, as after a double click.
 pub const DOUBLE_CLICK: Duration = Duration::from_secs(10);

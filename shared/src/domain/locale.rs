@@ -3,7 +3,7 @@ use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::str::FromStr;
 
-/// The language somebody is written to: a BCP 47 tag such as `it` or `pt-BR` (RFC 5646, the language-script-region part).
+/// The language of somebody's messages: a BCP 47 tag such as `it` or `pt-BR` (RFC 5646, the language-script-region part).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct Locale(String);
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_a_language_and_perhaps_where() {
+    fn language_tags_are_accepted_and_other_texts_refused() {
         for right in ["en", "it", "it-IT", "zh-Hant-TW", "es-419"] {
             assert_eq!(right.parse::<Locale>().unwrap().0, right);
         }

@@ -2,7 +2,7 @@ use super::{ErrorCode, ValidationError};
 use postgres_types::ToSql;
 use std::{fmt, str::FromStr};
 
-/// Characters a subject may have (OpenID Connect Core 1.0, section 2, `sub`: 255 ASCII characters).
+/// The largest number of characters of a subject (OpenID Connect Core 1.0, section 2, `sub`: 255 ASCII characters).
 const MAX_LENGTH: usize = 255;
 
 /// The subject (`sub`) of a token: the name of an account at the identity provider. It is any text, as `auth0|5f7c8ec7c33c6c004bbafe82`
@@ -12,7 +12,6 @@ const MAX_LENGTH: usize = 255;
 pub struct Subject(String);
 
 impl Subject {
-    /// The subject.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -35,7 +34,7 @@ impl FromStr for Subject {
     }
 }
 
-/// A subject stands for a person: it is not for logs.
+/// Hides the subject: it identifies a person, and must not be in logs.
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Subject(…)")

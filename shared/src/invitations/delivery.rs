@@ -1,4 +1,4 @@
-//! Sending an invitation, and writing down what came of it.
+//! Sending an invitation, and recording the outcome.
 
 use crate::{
     domain::{
@@ -18,22 +18,21 @@ use crate::{
 use aws_config::SdkConfig;
 use uuid::Uuid;
 
-/// An invitation that is the holder's to send: nobody else tries before its lease, `next_attempt_at`, has run out.
+/// An invitation with a lease: only the holder sends it before the lease ends, at `next_attempt_at`.
 pub struct Leased {
-    /// The invitation's id.
     pub id: Uuid,
-    /// Which attempt this is. Whoever records the outcome of another one has lost the lease.
+    /// The number of this attempt. A sender whose number is not the invitation's any more has lost the lease.
     pub attempt: i32,
-    /// The way it is sent.
     pub channel: Channel,
-    /// What it says.
     pub message: Message,
 }
 
-/// $1 invitation, $2 the attempt, $3 outcome, $4 the provider's id of the message, $5 what went wrong, $6 attempts at most,
+/// Records the outcome of an attempt.
+///
+/// $1 invitation, $2 number of the attempt, $3 outcome, $4 the provider's id of the message, $5 error, $6 attempts at most,
 /// $7 seconds to wait where the provider wants fewer at a time.
 ///
-/// No row: the invitation is not queued any more (accepted or revoked meanwhile), or somebody else has the lease.
+/// No row: the invitation is not queued any more (accepted or revoked meanwhile), or another sender has the lease.
 const RECORD_ATTEMPT: &str = "-- record_attempt
     UPDATE invitation
     SET status = CASE WHEN $3 = 'sent' THEN 'sent'
@@ -50,14 +49,11 @@ const RECORD_ATTEMPT: &str = "-- record_attempt
 
 /// Sends invitations, each by its channel.
 pub struct InvitationSender {
-    /// By mail.
     pub mail: MailSender,
-    /// By text message.
     pub sms: SmsSender,
 }
 
 impl InvitationSender {
-    /// With SES and SNS as this configuration of the SDK finds them.
     #[must_use]
     pub fn new(config: MailConfig, aws: &SdkConfig) -> Self {
         Self {
@@ -66,10 +62,11 @@ impl InvitationSender {
         }
     }
 
-    /// Sends an invitation and records the outcome; the row, where there is one, is what is recorded now.
+    /// Sends an invitation and records the outcome. The row holds what is recorded; there is none if the lease was lost, or the
+    /// invitation has ended meanwhile.
     ///
-    /// Whoever dies between the two leaves it queued, and it is sent again when the lease has run out: twice perhaps, but
-    /// never not at all.
+    /// A process that dies between sending and recording leaves the invitation queued, and it is sent again when the lease has
+    /// ended. So an invitation may be sent twice, but never not at all.
     pub async fn deliver(
         &self,
         db: &Db,

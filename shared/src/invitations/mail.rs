@@ -21,19 +21,18 @@ use jiff::{Timestamp, tz::TimeZone};
 use mail_builder::MessageBuilder;
 use std::str::FromStr;
 
-/// Who mails come from and where their links lead.
+/// The configuration of mails: their sender, and the app that their links lead to.
 #[derive(Debug, Clone)]
 pub struct MailConfig {
     /// The sender, at an identity that SES has verified.
     pub from: Sender,
-    /// The SES configuration set that publishes what becomes of a mail.
+    /// The SES configuration set, which publishes the events of a mail.
     pub configuration_set: Option<String>,
-    /// Where the app is.
     pub app_url: AppUrl,
 }
 
 impl MailConfig {
-    /// `MAIL_FROM`, `APP_URL`, and `MAIL_CONFIGURATION_SET` where it is set.
+    /// Reads `MAIL_FROM`, `APP_URL`, and `MAIL_CONFIGURATION_SET` where it is set.
     pub fn from_variables(
         variables: &mut Variables<impl Fn(&str) -> Option<String>>,
     ) -> Option<Self> {
@@ -72,14 +71,13 @@ impl FromStr for Sender {
     }
 }
 
-/// Sends mails.
+/// Sends invitations by SES.
 pub struct MailSender {
     client: Client,
     config: MailConfig,
 }
 
 impl MailSender {
-    /// With SES as this configuration of the SDK finds it.
     #[must_use]
     pub fn new(config: MailConfig, aws: &SdkConfig) -> Self {
         Self {
@@ -88,9 +86,9 @@ impl MailSender {
         }
     }
 
-    /// Hands an invitation to SES and gives the id under which SES will speak of it.
+    /// Hands an invitation to SES and returns the id that the mail has in SES's events.
     ///
-    /// The mail is built here (MIME, RFC 2045) and sent as it is, so that what arrives is what was written.
+    /// The mail is built here (MIME, RFC 2045), and SES sends it unchanged.
     pub async fn send(&self, invitation: &Message) -> Result<String, SendError> {
         let mail = self.config.mail(invitation).map_err(|error| {
             tracing::warn!(%error, "the invitation could not be written");
@@ -126,8 +124,8 @@ const REFUSED: &str = "The mail service refuses this address: correct it.";
 const NOT_TAKEN: &str = "The mail service did not take it.";
 const NOT_REACHED: &str = "The mail service did not answer.";
 
-/// What comes of an invitation that SES did not take. Only what is wrong with the mail itself is final: an account that is
-/// paused, or a sender that is not verified, is for us to mend, and the invitation goes out once it is.
+/// The error of an invitation that SES did not take. It is final only if the mail itself is refused. An account that is paused,
+/// or a sender that is not verified, is for us to repair, and the invitation is sent afterwards.
 fn what_follows<R>(error: &SdkError<SendEmailError, R>) -> SendError {
     match error.as_service_error() {
         Some(_) if is_throttling(error) => SendError::Throttled,
@@ -140,8 +138,8 @@ fn what_follows<R>(error: &SdkError<SendEmailError, R>) -> SendError {
     }
 }
 
-/// Whether it is an identity that SES finds wanting. Only the message tells: "Email address is not verified. The following
-/// identities failed the check in region …".
+/// True if SES has refused our identity, not the recipient. Only the message tells: "Email address is not verified. The
+/// following identities failed the check in region …".
 fn is_of_an_identity(rejected: &MessageRejected) -> bool {
     rejected
         .message()
@@ -149,7 +147,7 @@ fn is_of_an_identity(rejected: &MessageRejected) -> bool {
 }
 
 impl MailConfig {
-    /// The mail as SES gets it.
+    /// The mail in the form in which SES gets it: MIME.
     pub fn mail(&self, invitation: &Message) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         let language = Language::from(&invitation.locale);
         let letter = Letter::new(invitation, &self.app_url, language);
@@ -166,22 +164,22 @@ impl MailConfig {
     }
 }
 
-/// The HTML of a mail, for whoever wants to look at it.
+/// The HTML of a mail, to look at it in a browser.
 pub fn html(invitation: &Message, app_url: &AppUrl) -> Result<String, askama::Error> {
     let language = Language::from(&invitation.locale);
     Letter::new(invitation, app_url, language).html(language)
 }
 
-/// What the templates show.
+/// The values that the templates show.
 struct Letter {
     subject: String,
     business: String,
     full_name: Option<String>,
     athlete_code: String,
     link: String,
-    /// A day, in UTC: to the hour it would be wrong for most readers.
+    /// The last day, in UTC. An hour would be wrong for readers in other time zones.
     until: String,
-    /// Whether an answer reaches the gym.
+    /// True if a reply reaches the gym's owner.
     is_answered: bool,
 }
 
@@ -241,7 +239,7 @@ impl Letter {
     }
 }
 
-/// The last day, as it follows "until" and "fino": in Italian with its article, which the day's name decides.
+/// The last day, as it follows "until" and "fino": in Italian with the article, which depends on the day.
 fn until(end: Timestamp, language: Language) -> String {
     const MESI: [&str; 12] = [
         "gennaio",
@@ -272,11 +270,12 @@ fn until(end: Timestamp, language: Language) -> String {
     }
 }
 
-/// A name as it can stand within a sentence. One that reads from right to left would pull the words around it along: the
-/// isolates (UAX #9, section 2.4), which work in text, in HTML and in a subject, keep it to itself.
+/// A name, between isolates (UAX #9, section 2.4) where it could change the text around it. Isolates work in text, in HTML and in
+/// a subject. Two kinds of names need them:
 ///
-/// One with the beginning of an encoded word (RFC 2047) would be decoded in the subject, into a text that nobody has checked. A
-/// subject that is all ASCII is written as it is; with the isolates it is not, and its `=?` is encoded too.
+/// - A name that reads from right to left: it would change the order of the words around it.
+/// - A name with `=?`, the beginning of an encoded word (RFC 2047): in a subject that is all ASCII it would be decoded, into a
+///   text that nobody has checked. Isolates are not ASCII, so the subject is encoded, and its `=?` too.
 fn on_its_own(name: &str) -> String {
     if name.chars().any(reads_from_right_to_left) || name.contains("=?") {
         format!("\u{2068}{name}\u{2069}")
@@ -285,7 +284,7 @@ fn on_its_own(name: &str) -> String {
     }
 }
 
-/// The blocks of Unicode that are for such scripts: Hebrew, Arabic, Syriac, Thaana, N'Ko and their like.
+/// True for the characters of right-to-left scripts, by Unicode's blocks: Hebrew, Arabic, Syriac, Thaana, N'Ko and others.
 fn reads_from_right_to_left(c: char) -> bool {
     matches!(
         c,
@@ -357,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn both_parts_say_everything_in_both_languages() {
+    fn text_and_html_are_complete_in_both_languages() {
         let code = AthleteCode::from_entropy(7).to_string();
         let link = format!("https://app.gymbrah.example/join?code={code}");
         for (locale, subject, lang, words) in [
@@ -390,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn an_athlete_without_a_name_is_greeted_too() {
+    fn athlete_without_a_name_is_greeted() {
         for (locale, greeting) in [("en", "Hi,"), ("it", "Ciao,")] {
             let mut invitation = invitation("Iron Temple", locale);
             invitation.full_name = None;
@@ -420,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_reads_from_right_to_left_keeps_to_itself() {
+    fn right_to_left_name_is_isolated() {
         for part in written(&invitation("نادي الحديد", "en")) {
             assert!(part.contains("\u{2068}نادي الحديد\u{2069}"), "{part}");
         }
@@ -430,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_day_is_written_as_people_say_it() {
+    fn last_day_is_written_as_people_say_it() {
         for (end, english, italian) in [
             (
                 "2026-12-22T23:59:59Z",
@@ -456,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_goes_to_the_gyms_owner_if_there_is_an_address() {
+    fn reply_goes_to_the_gyms_owner_if_there_is_an_address() {
         let mut invitation = invitation("Iron Temple", "en");
         let told = |mail: &str, text: &str| {
             mail.contains("Any questions?") && text.contains("Any questions?")
@@ -474,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_are_ours_whatever_the_names_hold() {
+    fn names_add_no_headers() {
         for business in [
             "Iron Temple",
             "Eve\r\nBcc: eve@example.org",
@@ -520,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ses_answers_decides_what_follows() {
+    fn ses_error_is_throttled_refused_or_failed() {
         let service = |error: SendEmailError| what_follows(&SdkError::service_error(error, ()));
         let rejected = |message: &str| {
             service(SendEmailError::MessageRejected(
@@ -591,7 +590,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_is_a_name_and_an_address() {
+    fn sender_without_a_name_or_an_address_is_refused() {
         assert!(
             "GymBrah <invitations@gymbrah.example>"
                 .parse::<Sender>()

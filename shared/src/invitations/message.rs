@@ -1,53 +1,50 @@
-//! What is said to somebody who is invited, by whichever way, and what can come of saying it.
+//! The content of an invitation, the same for every channel, and the errors of sending it.
 
 use crate::domain::{AthleteCode, Locale};
 use jiff::Timestamp;
 use std::str::FromStr;
 
-/// What an invitation says.
+/// The content of an invitation.
 #[derive(Clone)]
 pub struct Message {
-    /// Whom it goes to: a mail address or a telephone number, as the channel has it.
+    /// The recipient: a mail address or a telephone number, as the channel needs it.
     pub to: String,
     /// The gym's name.
     pub business: String,
-    /// The address of the gym's owner, where an answer goes; none while the owner has not proved one.
+    /// The address of the gym's owner, to which replies go; none while the owner has no verified address.
     pub reply_to: Option<String>,
-    /// What the gym calls the athlete, if anything.
+    /// The athlete's name, if the gym gave one.
     pub full_name: Option<String>,
-    /// The language the athlete is written to.
     pub locale: Locale,
-    /// The code it carries.
     pub athlete_code: AthleteCode,
-    /// Until when the code works.
+    /// The time until which the code works.
     pub expires_at: Timestamp,
 }
 
 impl Message {
-    /// The page that the code is typed into, with the code in it. It only opens: nothing is used up by a GET.
+    /// The address of the page that takes the code, with the code in it. Opening the page does not use the code.
     #[must_use]
     pub fn link(&self, AppUrl(app_url): &AppUrl) -> String {
         format!("{app_url}/join?code={}", self.athlete_code)
     }
 }
 
-/// Why a provider did not take an invitation, as far as it matters to what happens next. The texts are for the gym's owner.
+/// The reason why a provider did not take an invitation, by what happens next. The texts are for the gym's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendError {
-    /// The provider wants fewer at a time. Nothing is wrong with this one: it is sent later, and this was no try.
+    /// The provider wants fewer at a time. The invitation is sent later, and this does not count as an attempt.
     Throttled,
-    /// It will never be taken: somebody has to do something first.
+    /// The provider will never take it: the gym's owner has to correct the contact first.
     Refused(&'static str),
-    /// It may be taken another time.
+    /// The provider may take it another time.
     Failed(&'static str),
 }
 
-/// The languages that there are words for.
+/// The languages that messages are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
-    /// English, also for whoever speaks a language that there are no words for.
+    /// The language for all locales that have no translation, too.
     English,
-    /// Italian.
     Italian,
 }
 
@@ -64,10 +61,11 @@ impl From<&Locale> for Language {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppUrl(pub(crate) String);
 
-/// A longer address would not leave the gym's name a place in a text message.
+/// The longest address of the app: a longer one would leave no room for the gym's name in a text message.
 const MAX_APP_URL: usize = 60;
 
-/// The others are counted double in a text message, or can't stand in one, or would end the path.
+/// The characters of an address besides letters and digits. All others count double in a text message, can't stand in one, or
+/// would end the path.
 const IN_AN_APP_URL: &str = "-._:/%";
 
 impl FromStr for AppUrl {
@@ -100,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_words_for_every_locale() {
+    fn locale_without_a_translation_gets_english() {
         for (locale, language) in [
             ("it", Language::Italian),
             ("IT-ch", Language::Italian),
@@ -116,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_apps_address_is_checked() {
+    fn malformed_app_url_is_refused() {
         assert_eq!(
             "https://app.gymbrah.example/".parse(),
             Ok(AppUrl("https://app.gymbrah.example".to_owned()))

@@ -1,7 +1,7 @@
 //! The invitation as a text message, by SNS.
 //!
-//! A text message holds 160 characters of seven bits (septets), of the alphabet that 3GPP TS 23.038 gives in section 6.2.1.
-//! With a single other character it would hold 70, and with more than 160 it would be several, each of which is paid for.
+//! A text message holds 160 characters of seven bits (septets), in the alphabet of 3GPP TS 23.038, section 6.2.1. With a single
+//! character from outside it holds only 70. A longer text is sent as several messages, each of which is paid for.
 
 use crate::{
     invitations::{AppUrl, Language, Message, SendError},
@@ -16,20 +16,19 @@ use aws_sdk_sns::{
     types::MessageAttributeValue,
 };
 
-/// Septets of one message.
+/// The number of septets that one message holds.
 const MAX_SEPTETS: usize = 160;
 
-/// What stands for the end of a name that was too long; the alphabet has no "…".
+/// The end of a name that was shortened; the alphabet has no "…".
 const ELLIPSIS: &str = "...";
 
-/// Sends text messages.
+/// Sends invitations by SNS.
 pub struct SmsSender {
     client: Client,
     app_url: AppUrl,
 }
 
 impl SmsSender {
-    /// With SNS as this configuration of the SDK finds it.
     #[must_use]
     pub fn new(app_url: AppUrl, aws: &SdkConfig) -> Self {
         Self {
@@ -38,7 +37,7 @@ impl SmsSender {
         }
     }
 
-    /// Hands an invitation to SNS and gives the id under which SNS speaks of it.
+    /// Hands an invitation to SNS and returns SNS's id of the message.
     pub async fn send(&self, invitation: &Message) -> Result<String, SendError> {
         let transactional = MessageAttributeValue::builder()
             .data_type("String")
@@ -66,7 +65,7 @@ const REFUSED: &str = "The text message service refuses this number: correct it.
 const NOT_TAKEN: &str = "The text message service did not take it.";
 const NOT_REACHED: &str = "The text message service did not answer.";
 
-/// What comes of an invitation that SNS did not take. Only what is wrong with the number itself is final.
+/// The error of an invitation that SNS did not take. It is final only if the number itself is refused.
 fn what_follows<R>(error: &SdkError<PublishError, R>) -> SendError {
     match error.as_service_error() {
         Some(_) if is_throttling(error) => SendError::Throttled,
@@ -76,7 +75,7 @@ fn what_follows<R>(error: &SdkError<PublishError, R>) -> SendError {
     }
 }
 
-/// Whether it is the number that SNS finds wanting. For a parameter only the message tells which one: `Invalid parameter:
+/// True if SNS has refused the number. If a parameter is invalid, only the message tells which one: `Invalid parameter:
 /// PhoneNumber Reason: … is not valid to publish to`.
 fn is_of_the_number(refusal: &PublishError) -> bool {
     match refusal {
@@ -91,7 +90,7 @@ fn is_of_the_number(refusal: &PublishError) -> bool {
     }
 }
 
-/// One message, whatever the gym is called: its name gets the septets that the rest leaves.
+/// The text of an invitation. It always fits one message: the gym's name gets the septets that the rest leaves.
 #[must_use]
 pub fn message(invitation: &Message, app_url: &AppUrl) -> String {
     let (code, link) = (&invitation.athlete_code, invitation.link(app_url));
@@ -114,7 +113,7 @@ pub fn message(invitation: &Message, app_url: &AppUrl) -> String {
     name + &rest
 }
 
-/// A name in the alphabet of text messages: what is not in it is transliterated, and what can't be is left out.
+/// A name in the alphabet of text messages. Other characters are transliterated, or left out where that is impossible.
 fn spelt(name: &str) -> String {
     let mut spelt = String::with_capacity(name.len());
     for c in name.chars() {
@@ -132,12 +131,12 @@ fn spelt(name: &str) -> String {
     words.join(" ")
 }
 
-/// An emoji is spelt `:muscle:`. It is a picture beside the gym's name, not a part of it.
+/// True for the transliteration of an emoji, such as `:muscle:`. An emoji is a picture beside the gym's name, not a part of it.
 fn is_the_name_of_a_picture(letters: &str) -> bool {
     letters.len() > 2 && letters.starts_with(':') && letters.ends_with(':')
 }
 
-/// As much of a name as goes into so many septets.
+/// The name, or its beginning and an ellipsis, in at most `most` septets.
 fn shortened(name: &str, most: usize) -> String {
     if septets(name) <= most {
         return name.to_owned();
@@ -158,8 +157,8 @@ fn septets(text: &str) -> usize {
     text.chars().filter_map(septets_of).sum()
 }
 
-/// What a character takes of a message, if it can stand in one. Line breaks can't, for one line is enough; nor Greek
-/// capitals, although the alphabet has ten of them: a Greek name would be half transliterated.
+/// The number of septets that a character takes; none if messages don't use it. They use no line breaks, because one line is
+/// enough, and no Greek capitals: the alphabet has only ten, and a Greek name would be half transliterated.
 fn septets_of(c: char) -> Option<usize> {
     const ONE: &str = "@£$¥èéùìòÇØøÅå_ÆæßÉ !\"#¤%&'()*+,-./:;<=>?¡ÄÖÑÜ§¿äöñüà";
     const TWO: &str = "^{}\\[~]|€";
@@ -184,7 +183,7 @@ mod tests {
         },
     };
 
-    /// The tables of 3GPP TS 23.038, sections 6.2.1 and 6.2.1.1, without what controls a device.
+    /// The tables of 3GPP TS 23.038, sections 6.2.1 and 6.2.1.1, without control characters.
     const BASIC: &str = "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
     const EXTENSION: &str = "^{}\\[~]|€";
 
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_who_invites_and_how_to_sign_up() {
+    fn message_has_the_gym_the_code_and_the_link() {
         let code = AthleteCode::from_entropy(7);
         assert_eq!(
             message_of("Iron Temple", "en", "https://app.gymbrah.example"),
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_one_message_with_the_whole_code_and_link_whatever_the_gym_is_called() {
+    fn any_gym_name_leaves_one_message_with_the_whole_code_and_link() {
         let longest = format!("https://{}.example", "a".repeat(44));
         let code = AthleteCode::from_entropy(7).to_string();
         let names = [
@@ -258,7 +257,7 @@ mod tests {
             "\u{10FFFF}\u{E000}",
             "a\nb\r\nc\u{2028}d\te",
         ];
-        // Every character of Unicode that is no line break has its turn too, in names of 120.
+        // Every character of Unicode too, in names of 120.
         let everything: Vec<char> = ('\0'..=char::MAX).collect();
         let repeated = names
             .iter()
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_outside_the_alphabet_is_transliterated() {
+    fn name_outside_the_alphabet_is_transliterated() {
         for (name, spelling) in [
             ("Città dello Sport è più", "Città dello Sport è più"),
             ("Söhne & Żółć – „Siła”", "Söhne & Zolc - \"Sila\""),
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_which_nothing_is_left_is_just_the_gym() {
+    fn name_without_letters_or_digits_becomes_your_gym() {
         for name in ["🔥🔥🔥", "💪!!!", "\u{200D}", "¡¿"] {
             let message = message_of(name, "en", "https://app.gymbrah.example");
             assert!(message.starts_with("Your gym invites"), "{message}");
@@ -312,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_shortened_and_nothing_else() {
+    fn only_a_long_name_is_shortened() {
         assert_eq!(shortened("Iron Temple", 11), "Iron Temple");
         assert_eq!(shortened("Iron Temple", 10), "Iron Te...");
         assert_eq!(shortened("Iron Temple", 8), "Iron...");
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sns_answers_decides_what_follows() {
+    fn sns_error_is_throttled_refused_or_failed() {
         let service = |error: PublishError| what_follows(&SdkError::service_error(error, ()));
         let coded = |code: &str| {
             service(PublishError::generic(

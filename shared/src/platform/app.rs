@@ -3,19 +3,17 @@ use crate::platform::{
     db::{Db, DbConfig},
 };
 
-/// What a function that only needs the database works with. It is made once for an environment's life.
+/// The state of a function that needs only the database. It is made once for the life of an environment.
 pub struct App {
-    /// The database.
     pub db: Db,
 }
 
 impl App {
-    /// From the environment variables.
     pub async fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(variables()).await
     }
 
-    /// From variables that are found otherwise.
+    /// Makes the state from variables that need not be those of the process, as in tests.
     pub async fn from_variables(
         mut variables: Variables<impl Fn(&str) -> Option<String>>,
     ) -> Result<Self, ConfigError> {

@@ -1,4 +1,4 @@
-//! Who is asking: the claims that API Gateway's JWT authorizer has verified.
+//! The caller of a request, from the claims that API Gateway's JWT authorizer has verified.
 
 use crate::{
     domain::{Email, Name, Subject},
@@ -10,16 +10,16 @@ use crate::{
 };
 use uuid::Uuid;
 
-/// The person whose token came with the request. The signature, the issuer, the audience and the times of the token were checked
-/// by the authorizer: without it there are no claims.
+/// The person whose token came with the request. The authorizer has checked the token's signature, issuer, audience and times;
+/// a request that it has not checked has no claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The token's `sub`.
     pub subject: Subject,
-    /// The id that the person gets, if nobody is known by this subject or by the address.
+    /// The id of a new person, for a subject and an address that are not known yet.
     new_id: Uuid,
-    /// The token's `email`, if the identity provider has seen a proof that it is the person's. One that is not proved
-    /// opens nothing, and so is not kept.
+    /// The token's `email`, if the identity provider has verified it. An address that is not verified links nobody, and is
+    /// not kept.
     pub verified_email: Option<Email>,
     /// The token's `name`, where it is a [`Name`].
     pub full_name: Option<Name>,
@@ -73,7 +73,8 @@ pub fn caller(request: &Request) -> Result<Caller, Problem> {
     })
 }
 
-/// A person sets their own picture: only an address that a browser fetches, and does not run, is kept.
+/// True for an https address of plain characters: people set their own picture, and an address of another kind could be one
+/// that a browser runs.
 fn is_picture(url: &str) -> bool {
     url.starts_with("https://")
         && url.len() <= 2_048
@@ -102,7 +103,7 @@ mod tests {
     const SUB: &str = "0197f3a0-0000-7000-8000-000000000001";
 
     #[test]
-    fn claims_make_a_caller() {
+    fn verified_claims_make_a_caller() {
         let claims = json!({"sub": SUB, "email": "Ada@Example.org", "email_verified": "true", "name": "Ada", "picture": "https://a.example/p.png"});
         let caller = with_claims(&claims).unwrap();
         assert_eq!(caller.subject.as_str(), SUB);
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_verified_address_counts() {
+    fn unverified_email_is_left_out() {
         for verified in ["false", "True", "1", "yes", ""] {
             let caller = with_claims(
                 &json!({"sub": SUB, "email": "ada@example.org", "email_verified": verified}),
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn without_claims_nobody_is_asking() {
+    fn missing_claims_or_sub_are_unauthenticated() {
         for authorizer in [
             json!(null),
             json!({}),
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_made_up_is_left_out() {
+    fn malformed_claims_are_left_out() {
         let caller = with_claims(&json!({"sub": SUB, "email": "nobody", "email_verified": "true", "name": "a\u{0}b", "picture": "javascript:alert(1)"})).unwrap();
         assert_eq!(
             (caller.verified_email, caller.full_name, caller.avatar_url),

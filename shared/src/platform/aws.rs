@@ -1,10 +1,10 @@
-//! How the AWS SDK is set up, the same for every client.
+//! The setup of the AWS SDK, the same for every client, and the meaning of its errors.
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use std::time::Duration;
 
-/// A call to AWS takes this long at most, its one repetition included: a person is waiting for the answer.
+/// The longest time that a call to AWS takes, its one retry included: a person is waiting for the response.
 const CALL_BUDGET: Duration = Duration::from_secs(2);
 
 /// Region, credentials and endpoints as Lambda sets them in the environment.
@@ -20,7 +20,7 @@ pub async fn config() -> SdkConfig {
         .await
 }
 
-/// What an error of AWS is called, or what kept the call from being answered. Its message is left out: it repeats addresses
+/// The code of an error of AWS, or the reason why there was no response. The error's message is left out: it repeats addresses
 /// and numbers.
 pub(crate) fn name_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &str {
     match error {
@@ -33,7 +33,7 @@ pub(crate) fn name_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &st
     }
 }
 
-/// Whether AWS wants fewer calls at a time, or fewer a day: the names of it that the SDK knows, and SNS's own.
+/// True if AWS wants fewer calls at a time, or fewer a day. The codes are those that the SDK knows, and SNS's own.
 pub(crate) fn is_throttling<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     let name = error.code().unwrap_or_default();
     ["Throttl", "TooManyRequests", "LimitExceeded", "SlowDown"]

@@ -1,14 +1,14 @@
-//! Configuration: environment variables, read once, with every fault reported at once.
+//! Configuration: environment variables, read once, with all errors reported together.
 
 use std::{fmt, str::FromStr};
 
-/// The variables a function is configured by, taken one by one; what is wrong is gathered.
+/// The variables that configure a function, read one by one. Errors are gathered, so that all of them are reported together.
 pub struct Variables<Read> {
     read: Read,
     errors: Vec<String>,
 }
 
-/// The variables of this process.
+/// The environment variables of this process.
 #[must_use]
 pub fn variables() -> Variables<impl Fn(&str) -> Option<String>> {
     #[expect(
@@ -18,8 +18,9 @@ pub fn variables() -> Variables<impl Fn(&str) -> Option<String>> {
     Variables::new(|name| std::env::var(name).ok())
 }
 
-/// Requests that this environment gets at once: 1, unless it is a Lambda Managed Instance
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html>). Threads and connections go by it.
+/// The number of requests that this environment gets at once: 1, unless it is a Lambda Managed Instance
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html>). It decides the number of threads and of
+/// connections.
 #[must_use]
 pub fn concurrency() -> usize {
     let concurrency = variables()
@@ -28,7 +29,7 @@ pub fn concurrency() -> usize {
     std::cmp::max(1, concurrency)
 }
 
-/// What this function is called in its AWS account.
+/// The name of this function in its AWS account; empty outside Lambda.
 #[must_use]
 pub fn function_name() -> String {
     variables()
@@ -62,7 +63,7 @@ impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
             .ok()
     }
 
-    /// The configuration, if nothing was wrong; it is `Some` unless a fault was noted.
+    /// The configuration, if there was no error. `configuration` is `None` only after an error was noted.
     pub fn finish<T>(self, configuration: Option<T>) -> Result<T, ConfigError> {
         match configuration {
             Some(configuration) if self.errors.is_empty() => Ok(configuration),
@@ -75,15 +76,15 @@ impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
     }
 }
 
-/// Everything that is wrong with the configuration.
+/// All errors of the configuration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 
 impl ConfigError {
-    /// A single fault, found after the variables were read.
+    /// A single error, found after the variables were read.
     #[must_use]
-    pub fn one(fault: String) -> Self {
-        Self(vec![fault])
+    pub fn one(error: String) -> Self {
+        Self(vec![error])
     }
 }
 
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_is_reported_at_once() {
+    fn all_errors_are_reported_together() {
         let mut variables = Variables::new(|name: &str| match name {
             "DAYS" => Some("many".to_owned()),
             "EMPTY" => Some(String::new()),

@@ -1,4 +1,5 @@
-//! The way to PostgreSQL: one statement, one round trip, and an answer in time whatever happens to the connection.
+//! The way to PostgreSQL: statements of one round trip, and transactions. There is a result or an error in time, whatever
+//! happens to the connection.
 
 mod connect;
 mod error;
@@ -27,44 +28,42 @@ pub use tokio_postgres::{
 use transaction::Session;
 pub use transaction::Transaction;
 
-/// A request waits for the database this long at most, whatever has to be repeated meanwhile.
+/// The longest time that a statement, or a transaction as a whole, waits for the database, all attempts included.
 pub const BUDGET: Duration = Duration::from_secs(3);
 
-/// Between two tries to connect.
+/// The pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often a statement is sent at most.
+/// The largest number of times that a statement or a transaction is attempted.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Where the database is, and how it is known to be the right one.
+/// The database's secret and address, and the certificates by which it is known to be the right one.
 #[derive(Debug, Clone)]
 pub struct DbConfig {
-    /// Name or ARN of the secret in Secrets Manager, in the form RDS keeps
+    /// The name or ARN of the secret in Secrets Manager, which has the form of RDS's secrets
     /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html>).
     pub secret_id: String,
-    /// What is known of the address without the secret.
     pub address: Address,
-    /// A file of certificates, in PEM, one of which must have signed the server's. Without it the public ones count, of which
-    /// RDS Proxy shows one; RDS itself needs Amazon's bundle.
+    /// A PEM file of root certificates, one of which must have signed the server's. Without it the public roots count, which
+    /// is enough for RDS Proxy; RDS itself needs Amazon's bundle.
     pub ca_file: Option<String>,
-    /// Connections at most: as many as requests come at once.
+    /// The largest number of connections: as many as requests come at once.
     pub connections: usize,
 }
 
-/// The parts of the database's address that come from elsewhere than the secret, and go before what it says: the secret that RDS
-/// manages by itself holds no more than the user and the password, and whoever goes by a proxy goes to the proxy's host.
+/// The parts of the database's address that are configured. They go before those in the secret: a secret that RDS manages holds
+/// only the user and the password, and with RDS Proxy the host is the proxy's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Address {
     /// The server's name, which its certificate must have.
     pub host: Option<String>,
-    /// The server's port.
     pub port: Option<u16>,
     /// The name of the database on the server.
     pub database: Option<String>,
 }
 
 impl DbConfig {
-    /// `DATABASE_SECRET_ID`; and `DATABASE_HOST`, `DATABASE_PORT`, `DATABASE_NAME` and `DATABASE_CA_FILE`, each where it is set.
+    /// Reads `DATABASE_SECRET_ID`, and `DATABASE_HOST`, `DATABASE_PORT`, `DATABASE_NAME` and `DATABASE_CA_FILE` where they are set.
     pub fn from_variables(
         variables: &mut Variables<impl Fn(&str) -> Option<String>>,
     ) -> Option<Self> {
@@ -83,25 +82,26 @@ impl DbConfig {
     }
 }
 
-/// One parameter of a statement with its type, which spares the server a look-up and the client a round trip.
+/// A parameter of a statement with its type. With all types given, the client need not ask the server for them first: one round
+/// trip less.
 pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// The database, by a pool of connections.
+/// The database, behind a pool of connections.
 pub struct Db {
     pool: Pool,
     login: Arc<Login>,
 }
 
 impl Db {
-    /// Opens the database and makes a first connection. Where that fails the first request tries again: a function that can't
-    /// reach its database says so, instead of failing to start.
+    /// Makes the pool and a first connection. If the database can't be reached, the function starts all the same, and its
+    /// requests try again.
     pub async fn open(config: DbConfig, aws: &SdkConfig) -> Result<Self, ConfigError> {
         let login = Arc::new(Login::new(aws, config.secret_id, config.address));
         let connector = Connector::new(Arc::clone(&login), config.ca_file.as_deref())?;
         let manager = Manager::from_connect(
             tokio_postgres::Config::new(), // the connector takes the login's
             connector,
-            // Anything more thorough costs a round trip; what died unnoticed is repeated.
+            // A more thorough check costs a round trip; a statement that meets a dead connection is sent again.
             ManagerConfig {
                 recycling_method: RecyclingMethod::Fast,
             },
@@ -117,11 +117,11 @@ impl Db {
         Ok(db)
     }
 
-    /// Runs one statement in one round trip and gives its rows.
+    /// Runs one statement in one round trip and returns its rows.
     ///
-    /// It is sent again, over a fresh connection, when the connection is found dead (Lambda freezes an environment between
-    /// requests, and servers close what is silent) and when the server breaks a deadlock. It may have been carried out
-    /// before the connection died: every statement of this project is safe to repeat.
+    /// The statement is sent again, over a new connection, when the connection is found dead (Lambda freezes an environment
+    /// between requests, and servers close idle connections) and when the server breaks a deadlock. It may have been carried
+    /// out before the connection died: so every statement of this project is safe to repeat.
     pub async fn query(
         &self,
         sql: &str,
@@ -163,11 +163,11 @@ impl Db {
         exactly_one(self.query(sql, parameters).await?)
     }
 
-    /// Runs `work` in a transaction, which is committed if `work` succeeds and rolled back if not. All of it together has the
-    /// budget of a statement.
+    /// Runs `work` in a transaction, which is committed if `work` succeeds and rolled back if it fails. The whole transaction has
+    /// the budget of one statement.
     ///
-    /// Like a statement it is run again, from its beginning, when the connection is found dead or the server breaks a deadlock:
-    /// what `work` does must be safe to repeat, and is nothing but statements.
+    /// Like a statement, `work` is run again from its beginning when the connection is found dead or the server breaks a
+    /// deadlock. So it consists of statements only, and is safe to repeat.
     pub async fn transaction<T, Work>(
         &self,
         work: impl Fn(Transaction) -> Work,
@@ -190,19 +190,19 @@ impl Db {
         }
     }
 
-    /// Prepares for another attempt, if there can be one after this error.
+    /// Prepares for another attempt; returns the error if there can be none.
     fn before_another_attempt(&self, error: QueryError, attempts: usize) -> Result<(), QueryError> {
         if attempts == MAX_ATTEMPTS || !error.may_be_sent_again() {
             return Err(error);
         }
         if error.ends_the_connection() {
-            self.pool.retain(|_, _| false); // what was frozen together died together
+            self.pool.retain(|_, _| false); // connections that were frozen together are dead together
         }
         Ok(())
     }
 
-    /// A connection, tried for until the deadline; after a refused password with the secret read anew, so that a rotation is
-    /// picked up by the request that meets it.
+    /// A connection, attempted until the deadline. After a refused password the secret is read again, so that even the first
+    /// request after a rotation succeeds.
     async fn connection(&self, deadline: Instant) -> Result<Object, QueryError> {
         let mut last = QueryError::Unavailable("there was no connection within the budget".into());
         while Instant::now() < deadline {
@@ -235,13 +235,13 @@ task_local! {
     static TIME: Cell<Duration>;
 }
 
-/// What `work` comes to, and for how long it waited for the database: for connections, statements and repeats, added up.
+/// The result of `work`, and the time that it waited for the database: for connections, statements and retries, added up.
 pub(crate) fn timed<T>(work: impl Future<Output = T>) -> impl Future<Output = (T, Duration)> {
     let timed = async { (work.await, TIME.with(Cell::get)) };
     TIME.scope(Cell::default(), timed)
 }
 
-/// Measures one use of the database. Its end, however it comes, adds to the time of whoever is [`timed`].
+/// The stopwatch of one use of the database. When it is dropped, its time is added to that of the work that is [`timed`].
 struct Stopwatch(Instant);
 
 impl Stopwatch {
@@ -252,12 +252,12 @@ impl Stopwatch {
 
 impl Drop for Stopwatch {
     fn drop(&mut self) {
-        // Nobody is timed while a function starts.
+        // Nothing is timed while a function starts.
         let _ = TIME.try_with(|time| time.set(time.get() + self.0.elapsed()));
     }
 }
 
-/// The outcome of sending something to the server, if there is one at the deadline.
+/// The server's response to something that was sent, or an error at the deadline.
 async fn within<T>(
     deadline: Instant,
     sent: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -281,7 +281,7 @@ fn exactly_one(rows: Vec<Row>) -> Result<Row, QueryError> {
     at_most_one(rows)?.ok_or(QueryError::RowCount(0))
 }
 
-/// A connection of its own, for what is no single statement: a migration.
+/// A connection outside the pool, for migrations.
 pub async fn connect(
     config: DbConfig,
     aws: &SdkConfig,

@@ -1,4 +1,4 @@
-//! From an API Gateway event to checked input, and from a value to an answer.
+//! From an API Gateway event to checked input, and from a value to a response.
 
 mod fields;
 mod page;
@@ -14,8 +14,8 @@ use uuid::Uuid;
 /// A request as API Gateway hands it over: an HTTP API event, payload format 2.0
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
 ///
-/// It is used as it is. Turning it into an `http::Request` first would build a URI that nobody reads, and panic over a body
-/// that claims to be base64 and isn't.
+/// The event is used as it is. Turning it into an `http::Request`, as `lambda_http` does, would build a URI that nobody reads, and
+/// would panic on a body that claims to be base64 and isn't.
 pub type Request = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
 /// The route that API Gateway matched, as `template.yaml` writes it: `POST /businesses`.
@@ -28,13 +28,13 @@ pub fn route(request: &Request) -> &str {
         .unwrap_or_default()
 }
 
-/// The answer to a route that this function does not serve: the template and the function disagree.
+/// The problem of a route that this function does not serve: the template and the function disagree.
 #[must_use]
 pub fn unknown_route(route: &str) -> Problem {
     Problem::internal(format!("this function does not serve {route:?}"))
 }
 
-/// The id in the path, as in `/businesses/{business_id}`. What is no UUID names nothing that exists: 404.
+/// The id in the path, as in `/businesses/{business_id}`. A text that is not a UUID names nothing that exists: 404.
 pub fn path_id(request: &Request, parameter: &str, what: &'static str) -> Result<Uuid, Problem> {
     request
         .path_parameters
@@ -43,7 +43,7 @@ pub fn path_id(request: &Request, parameter: &str, what: &'static str) -> Result
         .ok_or_else(|| Problem::not_found(what))
 }
 
-/// A UUID in the form the contract has, 36 characters; the parser takes others as well.
+/// A UUID of 36 characters, the only form in the contract; the parser takes other forms too.
 fn plain_uuid(text: &str) -> Option<Uuid> {
     text.parse().ok().filter(|_| text.len() == 36)
 }

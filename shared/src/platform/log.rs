@@ -1,5 +1,5 @@
-//! What a function writes down of its work: JSON lines on standard output, which is where Lambda takes a log from. One for each
-//! request, by ids and never by who or what it was about; and what is counted, as [`crate::platform::metrics`] says.
+//! The log of a function: JSON lines on standard output, from where Lambda takes them. Each request has one line, with ids and
+//! never with names, addresses or codes. Each count has a line too: see [`crate::platform::metrics`].
 
 use crate::platform::{
     metrics::{self, EmbeddedMetricFormat},
@@ -21,20 +21,20 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Writes the lines of this process to standard output.
+/// Starts the log of this process, on standard output.
 pub(crate) fn start(function_name: String) {
     // Only a test process has a subscriber already, and then that one stays.
     let _ = subscriber(function_name, std::io::stdout).try_init();
 }
 
-/// What turns events into lines.
+/// The subscriber that turns tracing's events into lines.
 pub fn subscriber<W>(function_name: String, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
 {
     let lines = Targets::new()
         .with_default(LevelFilter::INFO)
-        // It would tell every failure a second time, with all that its `Debug` shows.
+        // This target would log every failure a second time, with all that its `Debug` shows.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
         .with_target(metrics::TARGET, LevelFilter::OFF);
     let counts = Targets::new().with_target(metrics::TARGET, LevelFilter::INFO);
@@ -56,13 +56,13 @@ where
         )
 }
 
-/// How long something took, and how much of that was spent on the database.
+/// The time that something took, and the part of it that was spent on the database.
 pub(crate) struct Timings {
     pub(crate) all: Duration,
     pub(crate) database: Duration,
 }
 
-/// One line for each request.
+/// Writes the line of a request.
 pub(crate) fn request(
     request_id: &str,
     route: &str,
@@ -102,7 +102,7 @@ pub(crate) fn request(
     metrics::request(status, problem.map(Problem::kind), cold_start);
 }
 
-/// One line for each event that is no request.
+/// Writes the line of an event that is not a request.
 pub(crate) fn event(request_id: &str, took: &Timings, result: &Result<Value, Error>) {
     let cold_start = is_cold_start();
     let (duration_ms, database_ms) = (milliseconds(took.all), milliseconds(took.database));
@@ -121,7 +121,7 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-/// Whether this is the first thing that the environment does.
+/// True for the first request or event of an environment.
 fn is_cold_start() -> bool {
     static WARM: AtomicBool = AtomicBool::new(false);
     !WARM.swap(true, Ordering::Relaxed)

@@ -1,5 +1,5 @@
-//! What is counted. Each count is a line of the log in CloudWatch's embedded metric format, out of which CloudWatch makes a metric
-//! in the namespace `GymBrah`: no call is made, and nothing waits
+//! Metrics. Each count is a line of the log in CloudWatch's embedded metric format. CloudWatch makes a metric of it, in the
+//! namespace `GymBrah`; the function makes no call, and waits for nothing
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use crate::platform::problem::Kind;
@@ -14,22 +14,23 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Events of this target are counts. Their texts are dimensions, their whole numbers are counts, their other numbers seconds.
+/// The target of tracing's events that are counts. Their texts are dimensions, their whole numbers are counts, their other
+/// numbers are seconds.
 pub(crate) const TARGET: &str = "metrics";
 
-/// Counts what became of invitations: a status that they have now, or `retried` where the provider did not take one this time.
+/// Counts invitations by outcome: the status that they have now, or `retried` where the provider did not take one this time.
 pub fn invitations(outcome: &str, number: usize) {
     if number > 0 {
         tracing::info!(target: TARGET, Outcome = outcome, Invitations = number);
     }
 }
 
-/// Notes for how long the invitation that has been due to be sent longest has been due.
+/// Records how long the oldest queued invitation has been due.
 pub fn oldest_queued_invitation(overdue: Duration) {
     tracing::info!(target: TARGET, OldestQueuedInvitation = overdue.as_secs_f64());
 }
 
-/// Counts what an alarm may be made of: an answer that is our fault, somebody who has guessed too often, a cold start.
+/// Counts the responses that alarms watch (a 5xx, an account that is locked out after wrong codes), and cold starts.
 pub(crate) fn request(status: u16, problem: Option<Kind>, cold_start: bool) {
     if status >= 500 {
         tracing::info!(target: TARGET, ServerErrors = 1);
@@ -71,7 +72,7 @@ where
     }
 }
 
-/// The members of one document.
+/// The fields of one document.
 #[derive(Default)]
 struct Counts {
     dimensions: Vec<&'static str>,
@@ -124,7 +125,7 @@ impl Visit for Counts {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// CloudWatch files a metric under the time at which it was counted.
+/// The time of a count, which CloudWatch needs for the metric.
 #[expect(
     clippy::disallowed_methods,
     reason = "nothing is compared with it: it says when this environment counted"

@@ -19,20 +19,21 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Kept back from a function's time-out, to answer in.
+/// The part of a function's time-out that is kept for the response.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
-/// What API Gateway waits at most for an HTTP API's integration
+/// The longest time that API Gateway waits for an HTTP API's integration
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves a function until its environment is shut down: makes its `App` once, and answers every event with what `handle` says.
+/// Serves a function until its environment is shut down: makes its `App` once, and answers every event with the response of
+/// `handle`.
 ///
-/// Lambda's runtime never sees a failure. An event that is none of API Gateway's, a panic, and a handler that is still at
-/// work when the time-out comes near are answered like any other problem, and logged once.
+/// Lambda's runtime never sees an error. An event that does not come from API Gateway, a panic, and a handler that reaches its
+/// deadline are answered like any other problem, and logged once.
 ///
 /// # Errors
-/// When the configuration has faults, or the runtime API is not there: Lambda then starts the environment anew.
+/// When the configuration has errors, or the runtime API is not there: Lambda then starts the environment anew.
 pub fn serve<App, Handle, Handled>(
     app: impl AsyncFnOnce() -> Result<App, ConfigError>,
     handle: Handle,
@@ -48,14 +49,14 @@ where
     })
 }
 
-/// Serves a function that no HTTP request leads to, one that EventBridge invokes for instance, until its environment is shut
-/// down: makes its `App` once, and hands `handle` every event with the time by which it must be done.
+/// Serves a function without routes, one that EventBridge invokes for instance, until its environment is shut down: makes its
+/// `App` once, and calls `handle` with every event and the deadline.
 ///
-/// What `handle` reports is returned and logged, and so must not say who it is about. Its failure, a panic and missing that
-/// time fail the invocation: whoever invoked the function then tries again, or keeps the event.
+/// The report of `handle` is returned and logged, and so holds no personal data. An error, a panic and a deadline that is
+/// reached fail the invocation: the service that invoked the function then tries again, or keeps the event.
 ///
 /// # Errors
-/// When the configuration has faults, or the runtime API is not there: Lambda then starts the environment anew.
+/// When the configuration has errors, or the runtime API is not there: Lambda then starts the environment anew.
 pub fn serve_events<App, Handle, Handled, Report, Failure>(
     app: impl AsyncFnOnce() -> Result<App, ConfigError>,
     handle: Handle,
@@ -72,7 +73,7 @@ where
     })
 }
 
-/// What every function has: a log, a runtime, and an `App` that is made once.
+/// Starts the log and the runtime, makes the `App` once, and serves the events.
 fn run<App, Event, Handle, Handled, Answered>(
     app: impl AsyncFnOnce() -> Result<App, ConfigError>,
     handle: Handle,
@@ -91,7 +92,7 @@ where
     })
 }
 
-/// The answer to one event, whatever the event is and whatever becomes of the handler.
+/// The response to one event, whatever the event is and however the handler ends.
 pub async fn respond<Handled>(
     event: LambdaEvent<Box<RawValue>>,
     handle: impl FnOnce(Request) -> Handled,
@@ -115,8 +116,8 @@ where
             (watched, database) = db::timed(watch(handle(request), deadline(&context))).await;
             match watched {
                 Ok(result) => result,
-                Err(mishap @ HandlerError::Panic) => Err(Problem::internal(mishap)),
-                Err(mishap @ HandlerError::TimeOut) => Err(Problem::unavailable(mishap)),
+                Err(error @ HandlerError::Panic) => Err(Problem::internal(error)),
+                Err(error @ HandlerError::TimeOut) => Err(Problem::unavailable(error)),
             }
         }
         Err(error) => Err(not_an_http_event(&error)),
@@ -147,7 +148,7 @@ fn not_an_http_event(error: &serde_json::Error) -> Problem {
     .caused_by(format!("{:?} at line {} column {}", error.classify(), error.line(), error.column()))
 }
 
-/// What a handler reports of one event.
+/// The report of a handler on one event.
 async fn report<Handled, Report, Failure>(
     event: LambdaEvent<Value>,
     handle: impl FnOnce(Value, Instant) -> Handled,
@@ -164,7 +165,7 @@ where
     let result = match watched {
         Ok(Ok(report)) => serde_json::to_value(report).map_err(Error::from),
         Ok(Err(failure)) => Err(failure.into()),
-        Err(mishap) => Err(mishap.into()),
+        Err(error) => Err(error.into()),
     };
     let took = Timings {
         all: started.elapsed(),
@@ -174,7 +175,7 @@ where
     result
 }
 
-/// What a handler comes to, unless it panics or is still at work at the deadline.
+/// The result of a handler, or an error if it panics or reaches the deadline.
 async fn watch<T>(handled: impl Future<Output = T>, deadline: Instant) -> Result<T, HandlerError> {
     match timeout_at(deadline, AssertUnwindSafe(handled).catch_unwind()).await {
         Ok(Ok(result)) => Ok(result),
@@ -183,7 +184,7 @@ async fn watch<T>(handled: impl Future<Output = T>, deadline: Instant) -> Result
     }
 }
 
-/// Why a handler came to nothing.
+/// The reason why a handler gave no response: it panicked, or reached its deadline.
 #[derive(Debug)]
 enum HandlerError {
     Panic,
@@ -201,13 +202,13 @@ impl fmt::Display for HandlerError {
 
 impl std::error::Error for HandlerError {}
 
-/// Until when a handler may be at work.
+/// The time by which a handler must have ended.
 fn deadline(context: &Context) -> Instant {
     Instant::now() + time_left(context.deadline).saturating_sub(TIME_TO_ANSWER)
 }
 
-/// Lambda gives the deadline as a time of the environment's clock. An event that is invoked by hand may carry one that is long
-/// past, cargo-lambda's for instance: then API Gateway's is the one that counts.
+/// The time until Lambda's deadline, which is a time of the environment's clock. An invocation by hand may carry a deadline that
+/// is long past, cargo-lambda's for instance: then API Gateway's time-out counts.
 #[expect(
     clippy::disallowed_methods,
     reason = "nothing but the environment's own clock can be compared with its deadline"
@@ -220,8 +221,8 @@ fn time_left(deadline_ms: u64) -> Duration {
     time_left.unwrap_or(GATEWAY_TIMEOUT)
 }
 
-/// One thread serves one request at a time best: a hand-over between threads costs more than it gains. Only an
-/// environment that gets several requests at once wants several.
+/// The runtime of the asynchronous tasks. One thread is best for one request at a time: a hand-over between threads costs more
+/// than it gains. An environment that gets several requests at once has several threads.
 fn runtime(concurrency: usize) -> std::io::Result<runtime::Runtime> {
     let mut builder = if concurrency > 1 {
         runtime::Builder::new_multi_thread()
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_problem_carries_the_id_of_the_request() {
+    async fn problem_carries_the_request_id() {
         let response = respond(event(EVENT), async |_| Err(Problem::not_found("gym"))).await;
         assert_eq!(
             (response.status(), &response.json()["instance"]),
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_of_another_kind_is_refused_in_words() {
+    async fn event_of_another_kind_is_400() {
         for payload in [
             "{}",
             "null",
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_answered() {
+    async fn panic_is_500() {
         let response = respond(event(EVENT), async |_| panic!("a bug")).await;
         assert_eq!(
             (response.status(), &response.json()["type"]),
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handler_that_hangs_is_answered_for_in_time() {
+    async fn hanging_handler_is_503_in_time() {
         let response = respond(event(EVENT), async |_| std::future::pending().await).await;
         assert_eq!(
             (response.status(), &response.json()["type"]),
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_handler_reports_is_returned() {
+    async fn report_of_the_handler_is_returned() {
         let outcome = outcome_of(async |event, deadline| {
             assert_eq!(event, json!({"an": "event"}));
             assert!(deadline > Instant::now() && deadline < Instant::now() + TIME_TO_ANSWER);
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_goes_wrong_with_an_event_fails_the_invocation() {
+    async fn error_panic_and_deadline_fail_the_invocation() {
         let failed = outcome_of(async |_, _| Err("no database")).await;
         let panicked = outcome_of(async |_, _| panic!("a bug")).await;
         let hangs = outcome_of(async |_, _| std::future::pending().await).await;

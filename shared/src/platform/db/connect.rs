@@ -13,14 +13,14 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Makes a connection with the login as it is at that moment.
+/// Makes connections, each with the login that was read last.
 pub(super) struct Connector {
     login: Arc<Login>,
     tls: MakeRustlsConnect,
 }
 
 impl Connector {
-    /// With the certificates in `ca_file`, or the public ones.
+    /// Makes a connector that trusts the root certificates in `ca_file`, or the public ones.
     pub(super) fn new(login: Arc<Login>, ca_file: Option<&str>) -> Result<Self, ConfigError> {
         let roots = match ca_file {
             None => RootCertStore {
@@ -53,7 +53,8 @@ fn roots_in(file: &str) -> Result<RootCertStore, Box<dyn std::error::Error>> {
     }
 }
 
-/// PostgreSQL takes P-256 unless it is told otherwise (`ssl_ecdh_curve`): guessing it first saves a round trip.
+/// The cryptography of TLS, with P-256 as the first guess for the key exchange: PostgreSQL uses it by default
+/// (`ssl_ecdh_curve`), and a right guess saves a round trip.
 fn p256_first() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     provider
@@ -81,7 +82,7 @@ impl Connect for Connector {
     }
 }
 
-/// Drives a connection until it ends. What ends it is told to the statement that waits on it.
+/// Drives a connection until it ends. The statement that waits for it gets the error.
 fn in_background<T>(
     (client, connection): (Client, Connection<Socket, T>),
 ) -> (Client, JoinHandle<()>)

@@ -2,7 +2,7 @@ use crate::platform::problem::Problem;
 use std::error::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
-/// The reason why a statement or a transaction gave nothing to work with.
+/// The error of a statement or a transaction.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// The database could not be reached in time, or was still at work at the end of the budget.
@@ -11,13 +11,13 @@ pub enum QueryError {
     /// The connection was lost. The statement may have been carried out.
     #[error("the connection was lost: {0}")]
     ConnectionLost(ServerError),
-    /// The server took the statement back because of another one: a deadlock, or a serialization failure.
+    /// The server undid the statement because of a concurrent one: a deadlock, or a serialization failure.
     #[error("the statement was taken back: {0}")]
     Conflict(ServerError),
     /// The database refused the statement.
     #[error("the database refused the statement: {0}")]
     Refused(ServerError),
-    /// The statement gave another number of rows than it can give.
+    /// The statement gave a number of rows that it should never give.
     #[error("the statement gave {0} rows")]
     RowCount(usize),
 }
@@ -32,12 +32,12 @@ impl QueryError {
         }
     }
 
-    /// Whether the same statement, or the whole transaction, may be sent again within the budget.
+    /// True if the same statement, or the whole transaction, may be sent again within the budget.
     pub(super) fn may_be_sent_again(&self) -> bool {
         matches!(self, Self::ConnectionLost(_) | Self::Conflict(_))
     }
 
-    /// Whether the connection can't be used any more: it is dead, or a statement is still running on it.
+    /// True if the connection can't be used any more: it is dead, or a statement is still running on it.
     pub(super) fn ends_the_connection(&self) -> bool {
         matches!(self, Self::ConnectionLost(_) | Self::Unavailable(_))
     }
@@ -67,7 +67,7 @@ impl From<QueryError> for Problem {
 }
 
 /// An error of the server. It shows the message and the SQLSTATE, but not the DETAIL, in which PostgreSQL repeats addresses
-/// and names; so it has no source either.
+/// and names. For the same reason it has no source.
 #[derive(thiserror::Error)]
 #[error("{}", server_message(.0))]
 pub struct ServerError(pub(super) tokio_postgres::Error);
@@ -88,24 +88,24 @@ pub fn server_message(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// Whether a connection was refused for a password or a user that may be out of date.
+/// True if the server refused the connection for a password or a user that may be out of date.
 pub(super) fn is_login_refused(error: &tokio_postgres::Error) -> bool {
     matches!(
         error.code(),
         Some(
             &SqlState::INVALID_PASSWORD
                 | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
-                // PgBouncer gives no other reason, whatever it refuses a client for.
+                // PgBouncer refuses every client with this code, whatever the reason.
                 | &SqlState::PROTOCOL_VIOLATION
         )
     )
 }
 
-/// Whether the connection, rather than the statement, is at fault (PostgreSQL, appendix A).
+/// True if it is the connection that failed, not the statement (PostgreSQL, appendix A).
 fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     match error.code() {
-        // Class 08 is "Connection Exception"; 57P01 to 57P05 are a server that goes or comes, or has waited for us too long.
-        // 25006 is one that may not write: it was the writer until another one took over, as Aurora's do.
+        // Class 08 is "Connection Exception". 57P01 to 57P05: the server shuts down or starts, or has closed an idle session.
+        // 25006: the server is read-only, as Aurora's old writer is after a failover.
         Some(code) => {
             code.code().starts_with("08")
                 || code.code().starts_with("57P")
@@ -120,7 +120,7 @@ fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// Whether the server took a statement back because of another one of the same moment.
+/// True if the server undid a statement because of a concurrent one.
 fn is_conflict(error: &tokio_postgres::Error) -> bool {
     matches!(
         error.code(),

@@ -10,11 +10,13 @@ use std::{
 use tokio::sync::Mutex;
 use tokio_postgres::{Config, config::SslMode};
 
-/// What the server has not acknowledged by then was sent into a dead connection: one that was frozen with its environment
-/// while a NAT gateway forgot it. It leaves the budget time to send again over a fresh one.
+/// The time after which a connection counts as dead if the server has not acknowledged what was sent. A connection can die
+/// unnoticed: its environment is frozen, and a NAT gateway forgets it meanwhile. Within the budget there is time left to send
+/// again over a new one.
 const DEAD_PEER: Duration = Duration::from_secs(1);
 
-/// Where to connect and as whom: the secret, read when it is first needed and again once the server refuses it.
+/// The address and the credentials of the database. The secret is read when it is first needed, and again after the server has
+/// refused it.
 pub(super) struct Login {
     secrets: Client,
     secret_id: String,
@@ -29,11 +31,11 @@ struct Known {
     is_refused: bool,
 }
 
-/// PostgreSQL's own port, where neither the secret nor the configuration names one.
+/// PostgreSQL's default port, used where neither the secret nor the configuration names one.
 const PORT: u16 = 5432;
 
-/// The JSON of a secret for RDS, and `sslmode`, as libpq names it. Where RDS manages the password there is nothing in it but the
-/// user and the password; a host that a variable names needs none here.
+/// The JSON of RDS's secrets, and `sslmode`, as libpq names it. A secret that RDS manages holds only the user and the password;
+/// variables then name the host and the database.
 #[derive(Deserialize)]
 struct Secret {
     host: Option<String>,
@@ -60,7 +62,7 @@ impl Login {
         self.known().config
     }
 
-    /// The login, read from Secrets Manager where there is none that works.
+    /// The login. It is read from Secrets Manager if none was read yet, or if the server has refused the last one.
     pub(super) async fn get(&self) -> Result<Arc<Config>, Box<dyn Error + Send + Sync>> {
         if let Known {
             config: Some(config),
@@ -144,7 +146,7 @@ mod tests {
 
     const WHOLE: &str = r#"{"engine": "postgres", "host": "db.example", "port": 6432, "username": "u", "password": "p", "dbname": "d"}"#;
 
-    /// What RDS writes where it manages the password.
+    /// A secret that RDS manages.
     const MANAGED: &str = r#"{"username": "u", "password": "p"}"#;
 
     fn address(host: &str, port: u16, database: &str) -> Address {
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_is_a_login_with_tls_unless_it_says_otherwise() {
+    fn tls_is_required_unless_sslmode_is_disable() {
         let tls = |secret: &str| parse(secret, &Address::default()).unwrap().get_ssl_mode();
         assert_eq!(tls(WHOLE), SslMode::Require);
         for (sslmode, expected) in [
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_configured_of_the_address_goes_before_what_the_secret_says() {
+    fn configured_address_goes_before_the_secrets() {
         let login = parse(WHOLE, &Address::default()).unwrap();
         assert_eq!(
             place(&login),
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_nobody_names_is_an_error_that_says_where_it_could_stand() {
+    fn missing_host_or_dbname_names_the_variable() {
         let proxy = address("proxy.example", 7432, "gym");
         for (address, expected) in [
             (
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_another_form_is_not_repeated_in_the_error() {
+    fn malformed_secret_is_not_repeated_in_the_error() {
         for secret in [
             "",
             "hunter2",

@@ -6,12 +6,15 @@ use std::sync::{
 };
 use tokio::time::Instant;
 
-/// Statements that take effect together or not at all, one after the other on one connection.
+/// A transaction: statements that take effect together or not at all, one after the other on one connection.
 ///
-/// It runs at READ COMMITTED: each statement sees what was committed when it began. So the first one locks the rows that
-/// matter, and those after it see them as they are, and as they stay until the end.
+/// It runs at READ COMMITTED: each statement sees what was committed when that statement began. So a transaction locks the rows
+/// that matter first. The statements after it see those rows as they are, and nobody else changes them until the end.
 ///
-/// A statement that fails ends the transaction: pass its error on. Nothing of a transaction is left in the session.
+/// `now()` is the time at which the transaction began, which may be long before it got the lock. A row that is made after the
+/// lock takes its time from `statement_timestamp()`.
+///
+/// A statement that fails ends the transaction: its error must be passed on. Nothing of a transaction is left in the session.
 pub struct Transaction {
     session: Arc<Session>,
     deadline: Instant,
@@ -27,7 +30,7 @@ impl Transaction {
         }
     }
 
-    /// Runs one statement and gives its rows.
+    /// Runs one statement and returns its rows.
     pub async fn query(
         &self,
         sql: &str,
@@ -40,8 +43,8 @@ impl Transaction {
             }
             // Sent together with the first statement: it costs no round trip.
             let begin = connection.batch_execute("BEGIN");
-            let (begun, rows) = tokio::join!(begin, connection.query_typed(sql, parameters));
-            begun.and(rows)
+            let (outcome, rows) = tokio::join!(begin, connection.query_typed(sql, parameters));
+            outcome.and(rows)
         };
         within(self.deadline, rows).await
     }
@@ -65,8 +68,8 @@ impl Transaction {
     }
 }
 
-/// A connection with a transaction on it. Dropped before the end, as when the request is given up, it is closed: the pool would
-/// hand it to another request in the middle of the transaction.
+/// A connection with a transaction on it. If it is dropped before the transaction has ended, as when the request reaches its
+/// deadline, the connection is closed: the pool would hand it to another request in the middle of the transaction.
 pub(super) struct Session(Option<Object>);
 
 impl Session {
@@ -80,7 +83,7 @@ impl Session {
             .expect("only the end takes the connection out")
     }
 
-    /// Ends the transaction as `result` says, and gives the connection back to the pool where nothing is left on it.
+    /// Commits or rolls back, as `result` says, and gives the connection back to the pool if it can still be used.
     pub(super) async fn end<T>(
         mut self,
         result: Result<T, QueryError>,

@@ -14,25 +14,24 @@ use uuid::Uuid;
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
 
-/// Where an item stands in a list that runs from the newest to the oldest. The page after it is what comes after it in this
-/// order, so pages neither repeat nor skip an item when others are added meanwhile.
+/// The position of an item in a list that runs from the newest to the oldest. The next page holds the items after it in this
+/// order, so that pages neither repeat nor skip an item when others are added meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// When the item was created.
     pub created_at: Timestamp,
-    /// The item's id, which settles the order of two of the same moment.
+    /// The item's id, which decides the order of two items of the same moment.
     pub id: Uuid,
 }
 
 impl Position {
-    /// Before every item.
+    /// The position before every item.
     const START: Self = Self {
         created_at: Timestamp::MAX,
         id: Uuid::max(),
     };
 
-    /// The opaque text that stands for it in the list at this path: its microseconds since 1970, which is how exact PostgreSQL
-    /// is, its id, and a check. The check is no secret and needs none: whose rows are read never depends on a cursor.
+    /// The opaque text for this position in the list at `path`: microseconds since 1970 (PostgreSQL's precision), the id, and a
+    /// checksum. The checksum needs no secret: a cursor never decides whose rows are read.
     fn cursor(self, path: &str) -> String {
         let mut bytes = [0; POSITION + CHECK];
         bytes[..8].copy_from_slice(&self.created_at.as_microsecond().to_be_bytes());
@@ -47,7 +46,7 @@ impl Position {
         let (position, found) = bytes.split_at_checked(POSITION)?;
         let (microseconds, id) = position.split_first_chunk()?;
         let microseconds = i64::from_be_bytes(*microseconds);
-        // No item is older than 1970, and PostgreSQL knows no times as old as a made-up cursor can name.
+        // No item is older than 1970, and a made-up cursor could name a time too old for PostgreSQL.
         if microseconds < 0 || found != check(path, position) {
             return None;
         }
@@ -58,11 +57,12 @@ impl Position {
     }
 }
 
-/// Bytes of a position, and of its check.
+/// The bytes of a position, and of its checksum.
 const POSITION: usize = 24;
 const CHECK: usize = 4;
 
-/// FNV-1a (RFC 9923) of the list's path and the position: a cursor that was changed, or is another list's, is noticed.
+/// The checksum of a position in the list at `path`, by FNV-1a (RFC 9923). It reveals a cursor that was changed, or belongs to
+/// another list.
 fn check(path: &str, position: &[u8]) -> [u8; CHECK] {
     let bytes = path.bytes().chain(position.iter().copied());
     let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
@@ -74,10 +74,9 @@ fn check(path: &str, position: &[u8]) -> [u8; CHECK] {
 /// The part of a list that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The list's path.
     path: String,
     after: Position,
-    /// One more than are shown: that one tells whether there is a next page.
+    /// The number of rows to read: one more than are shown, which tells whether there is a next page.
     rows: i64,
 }
 
@@ -138,7 +137,7 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// The answer to `page`, from the items that its parameters asked for.
+    /// The items and the next cursor of `page`, from the rows that its parameters asked for.
     pub fn new(page: &Page, mut items: Vec<T>, position: impl Fn(&T) -> Position) -> Self {
         let limit = usize::try_from(page.rows - 1).expect("a limit is 1 to 200");
         let more = items.len() > limit;
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_leads_back_to_its_position() {
+    fn cursor_leads_back_to_its_position() {
         let read = with_query(&json!({"cursor": some_position().cursor("/list"), "limit": "200"}))
             .unwrap();
         assert_eq!(
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_is_refused() {
+    fn bad_limit_or_cursor_is_refused() {
         let whole = some_position().cursor("/list");
         for wrong in [
             json!({"limit": "0"}),
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_cursor_is_refused() {
+    fn changed_cursor_is_refused() {
         let whole = some_position().cursor("/list");
         for position in 0..whole.len() {
             for other in ["A", "b", "-", "7"] {
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_list_that_goes_on_has_a_next_cursor() {
+    fn only_a_list_with_more_items_has_a_next_cursor() {
         let page = Page {
             path: "/list".to_owned(),
             after: Position::START,

@@ -82,13 +82,11 @@ impl Response {
         self.headers.insert(HeaderName::from_static(name), value);
     }
 
-    /// The status code.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -131,7 +129,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_answer_is_a_problem_document() {
+    fn problem_is_a_problem_document() {
         let errors = vec![
             FieldError::at("email", ErrorCode::Required, "must not be empty"),
             FieldError::of_parameter("limit", ErrorCode::NotAllowed, "must be a number"),
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_is_for_the_log_alone() {
+    fn cause_is_logged_and_not_sent() {
         let cause = std::io::Error::other("the password is wrong");
         let problem = Problem::unavailable(cause);
         assert_eq!(problem.cause().as_deref(), Some("the password is wrong"));
