@@ -100,8 +100,9 @@ async fn mail_to(system: &System, address: &str) -> Value {
     let request = reqwest::Client::new()
         .get(inbox)
         .header("accept", "application/json");
-    let mails: Value = request.send().await.unwrap().json().await.unwrap();
-    let mut mails = mails.as_array().unwrap().iter();
+    let inbox = request.send().await.expect("the inbox answers");
+    let mails: Value = inbox.json().await.expect("it is JSON");
+    let mut mails = mails.as_array().expect("it is a list").iter();
     let mail = mails.find(|mail| mail["to"] == address);
     mail.expect("there is a mail").clone()
 }
