@@ -44,6 +44,7 @@ pub const ROUTES: &[Route] = &[
     route("POST /waitlist", everybody(202)).body(r#"{"email": "flo@example.org"}"#),
     route("GET /workouts", signed_in(200)).query(&["limit", "cursor"]),
     route("POST /workouts", signed_in(201)).body(r#"{"name": "Arm day"}"#),
+    route("GET /workouts/{workout_id}", owner(200)),
     route("GET /workouts/{workout_id}/assignments", owner(200)).query(&["limit", "cursor"]),
     route("POST /workouts/{workout_id}/assignments", owner(200))
         .body(r#"{"business_id": "{business_id}", "athlete_ids": ["{idle_id}"]}"#)

@@ -1,4 +1,4 @@
-//! Workouts (`POST` and `GET /workouts`), who has them (`POST` and `GET /workouts/{workout_id}/assignments`, `DELETE` of one), and
+//! Workouts (`POST` and `GET /workouts`, `GET` of one), who has them (`POST` and `GET /workouts/{workout_id}/assignments`, `DELETE` of one), and
 //! what an athlete has and does (`GET /me/workouts`, `PATCH /me/workouts/{workout_id}`).
 
 mod assign;
@@ -13,11 +13,12 @@ use shared::platform::{
     problem::Problem,
 };
 
-/// Serves the seven routes.
+/// Serves the routes of workouts.
 pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     match route(&request) {
         "POST /workouts" => workouts::create(app, &request).await,
         "GET /workouts" => workouts::list(app, &request).await,
+        "GET /workouts/{workout_id}" => workouts::read(app, &request).await,
         "POST /workouts/{workout_id}/assignments" => assign::handle(app, &request).await,
         "GET /workouts/{workout_id}/assignments" => followers::handle(app, &request).await,
         "DELETE /workouts/{workout_id}/assignments/{athlete_id}" => {
