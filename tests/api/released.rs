@@ -214,12 +214,8 @@ fn migrations_that_break_the_last_release_are_noticed_and_others_are_not() {
                 Some("-- list_workouts: column \"name\" does not exist"),
             ),
             (
-                "ALTER TABLE waitlist ADD COLUMN source text, ALTER COLUMN created_at TYPE date",
-                None,
-            ),
-            (
-                "ALTER TABLE workout ALTER COLUMN created_at TYPE timestamp",
-                Some("-- read_workout: the column \"created_at timestamptz\" is missing"),
+                "ALTER TABLE waitlist ALTER COLUMN created_at TYPE date",
+                Some("-- waitlisted_since: the column \"since timestamptz\" is missing"),
             ),
         ] {
             // One after the other, each taken back.
