@@ -9,8 +9,11 @@ use std::{
 use tests::{Overheard, TestApp, story};
 use tokio_postgres::{Client, types::Type};
 
-/// Setting this variable to `write` makes this code's statements those of the last release.
-const WRITE: &str = "RELEASED_STATEMENTS";
+/// The variable that names a file, from the root of the workspace on, in which this code's statements are to be written.
+const WRITE_TO: &str = "WRITE_STATEMENTS_TO";
+
+/// Where those of the last release are.
+const RELEASED: &str = "tests/released/statements.sql";
 
 const HEAD: &str = "\
 -- The statements of the last release, with the types of their parameters and the columns that they give.
@@ -34,11 +37,8 @@ impl Statement {
     }
 }
 
-fn file(app: &TestApp) -> PathBuf {
-    app.shared
-        .workspace
-        .root
-        .join("tests/released/statements.sql")
+fn file(app: &TestApp, path: &str) -> PathBuf {
+    app.shared.workspace.root.join(path)
 }
 
 fn written(statements: &BTreeSet<Statement>) -> String {
@@ -135,16 +135,15 @@ impl Schema {
     }
 }
 
-/// Makes what was overheard the statements of the last release, if that is asked for; and if those before them are past harm.
+/// Writes down what was overheard, if that is asked for, and if the statements of the last release are past harm.
 pub(crate) async fn write_if_asked(app: &TestApp, overheard: &[Overheard]) {
-    if env::var(WRITE).as_deref() != Ok("write") {
+    let Ok(path) = env::var(WRITE_TO) else {
         return;
-    }
+    };
     let schema = Schema::of(app).await;
-    if let Ok(text) = fs::read_to_string(file(app)) {
-        let faults = schema.faults_of(&read(&text)).await;
-        assert!(faults.is_empty(), "{faults:#?}");
-    }
+    let faults = schema.faults_of(&released(app)).await;
+    assert!(faults.is_empty(), "the last release fails: {faults:#?}");
+
     let named = overheard.iter().filter(|heard| heard.name().is_some());
     let once: BTreeMap<&str, &Overheard> = named.map(|heard| (&*heard.sql, heard)).collect();
     let mut statements = BTreeSet::new();
@@ -158,11 +157,11 @@ pub(crate) async fn write_if_asked(app: &TestApp, overheard: &[Overheard]) {
     }
     let text = written(&statements);
     assert_eq!(read(&text), statements, "what is written can be read");
-    fs::write(file(app), text).expect("the file can be written");
+    fs::write(file(app, &path), text).expect("the file can be written");
 }
 
 fn released(app: &TestApp) -> BTreeSet<Statement> {
-    let text = fs::read_to_string(file(app)).expect("there has been a release");
+    let text = fs::read_to_string(file(app, RELEASED)).expect("there has been a release");
     let statements = read(&text);
     assert!(statements.len() > 20, "{}", statements.len());
     statements
@@ -219,9 +218,9 @@ fn migrations_that_break_the_last_release_are_noticed_and_others_are_not() {
             ),
         ] {
             // One after the other, each taken back.
-            let begin = format!("BEGIN; {migration}");
-            let begun = schema.client.batch_execute(&begin).await;
-            begun.expect("the migration can be applied");
+            let sql = format!("BEGIN; {migration}");
+            let applied = schema.client.batch_execute(&sql).await;
+            applied.expect("the migration can be applied");
             let mut faults = Vec::new();
             for statement in all {
                 let savepoint = schema.client.batch_execute("SAVEPOINT before");
