@@ -39,7 +39,8 @@ const LIST_WORKOUTS: &str = "-- list_workouts
 
 /// $1 author, $2 workout. No row: the workout is not the caller's.
 const READ_WORKOUT: &str = "-- read_workout
-    SELECT id, name, created_at FROM workout WHERE id = $2 AND user_id = $1";
+    SELECT id, name, created_at FROM workout
+    WHERE id = $2 AND user_id = (SELECT id FROM caller($1))";
 
 #[derive(Serialize)]
 struct Workout {
@@ -105,7 +106,7 @@ pub(crate) async fn read(app: &App, request: &Request) -> Result<Response, Probl
     let workout_id = path_id(request, "workout_id", "workout")?;
 
     let which = [
-        (&caller.user_id as _, Type::UUID),
+        (&caller.subject as _, Type::TEXT),
         (&workout_id as _, Type::UUID),
     ];
     let row = app.db.query_opt(READ_WORKOUT, &which).await?;
