@@ -1,63 +1,25 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use tests::{Person, story};
+use tests::{Gym, routes::ROUTES, story};
 
-/// Every route that reads a body, with a body that it takes.
-async fn routes_with_a_body(owner: &Person) -> Vec<(&'static str, String, Value)> {
-    let gym = owner.opens_gym("Iron Temple").await;
-    let email = "owner@iron.example";
-    let athlete = owner.registers(gym, &json!({"email": email})).await["id"].clone();
-    owner.links(None).await.expect(200);
-    let other = owner
-        .registers(gym, &json!({"email": "ada@example.org"}))
-        .await;
-    let invitation = format!(
-        "/businesses/{gym}/athletes/{}/invitation",
-        other["id"].as_str().expect("an id")
-    );
-    let workout = owner.writes_workout("Leg day").await;
-    let assignments = format!("/workouts/{workout}/assignments");
-    let assignment = json!({"business_id": gym, "athlete_ids": [athlete]});
-    owner.post(&assignments, &assignment).await.expect(200);
-    vec![
-        (
-            "POST",
-            "/businesses".to_owned(),
-            json!({"name": "Second Temple"}),
-        ),
-        (
-            "POST",
-            format!("/businesses/{gym}/athletes"),
-            json!({"email": "bob@example.org"}),
-        ),
-        ("POST", invitation, json!({})),
-        (
-            "POST",
-            format!("/businesses/{gym}/athletes/import"),
-            json!({"athletes": [{"email": "dee@example.org"}]}),
-        ),
-        ("POST", "/signup-link".to_owned(), json!({})),
-        ("POST", "/workouts".to_owned(), json!({"name": "Arm day"})),
-        ("POST", assignments, assignment),
-        (
-            "PATCH",
-            format!("/me/workouts/{workout}"),
-            json!({"selected": true}),
-        ),
-        (
-            "POST",
-            "/waitlist".to_owned(),
-            json!({"email": "cy@example.org"}),
-        ),
-    ]
-}
+/// The status and the problem of a body that can't be taken.
+const MALFORMED: (u16, &str) = (400, "malformed-body");
+const TOO_LARGE: (u16, &str) = (413, "body-too-large");
+const UNSUPPORTED: (u16, &str) = (415, "unsupported-media-type");
+const INVALID: (u16, &str) = (422, "invalid-input");
 
 #[test]
 fn a_body_that_can_not_be_read_is_refused_in_words() {
     story(async |app| {
-        let owner = app.person("owner@iron.example");
-        for (method, path, body) in routes_with_a_body(&owner).await {
-            let event = |body: Option<&str>| owner.event(method, &path, body);
+        for (index, route) in ROUTES.iter().enumerate() {
+            if route.body.is_empty() {
+                continue;
+            }
+            let gym = Gym::open(app, &format!("gym-{index}")).await;
+            let sender = gym.sender_of(route);
+            let path = gym.ids.filled_in(route.path());
+            let body: Value = serde_json::from_str(&gym.ids.filled_in(route.body)).expect("JSON");
+            let event = |body: Option<&str>| sender.event(route.method(), &path, body);
             let with = |name: &str, value: Value| {
                 let mut event = event(Some(&body.to_string()));
                 event[name] = value;
@@ -71,95 +33,87 @@ fn a_body_that_can_not_be_read_is_refused_in_words() {
             let mut unknown = body.clone();
             unknown["owner"] = json!("me");
 
-            for (what, event, status, problem) in [
-                ("no body", event(None), 400, "malformed-body"),
-                ("an empty body", event(Some("")), 400, "malformed-body"),
+            for (what, event, expected) in [
+                ("no body", event(None), MALFORMED),
+                ("an empty body", event(Some("")), MALFORMED),
                 (
                     "a body that is no JSON",
                     event(Some("email=ada@example.org")),
-                    400,
-                    "malformed-body",
+                    MALFORMED,
                 ),
                 (
                     "half a body",
                     event(Some(&body.to_string()[..1])),
-                    400,
-                    "malformed-body",
+                    MALFORMED,
                 ),
-                ("a list", event(Some("[]")), 400, "malformed-body"),
+                ("a list", event(Some("[]")), MALFORMED),
                 (
                     "bytes that are no UTF-8",
                     base64(b"{\"\xff\": 1}"),
-                    400,
-                    "malformed-body",
+                    MALFORMED,
                 ),
                 (
                     "300 KB",
                     event(Some(&format!("{{\"name\": \"{}\"}}", "x".repeat(300_000)))),
-                    413,
-                    "body-too-large",
+                    TOO_LARGE,
                 ),
                 (
                     "300 KB in base64",
                     base64(format!("{{\"name\": \"{}\"}}", "x".repeat(300_000)).as_bytes()),
-                    413,
-                    "body-too-large",
+                    TOO_LARGE,
                 ),
-                (
-                    "no content type",
-                    with("headers", json!({})),
-                    415,
-                    "unsupported-media-type",
-                ),
+                ("no content type", with("headers", json!({})), UNSUPPORTED),
                 (
                     "another content type",
                     with("headers", json!({"content-type": "text/plain"})),
-                    415,
-                    "unsupported-media-type",
+                    UNSUPPORTED,
                 ),
                 (
                     "an unknown member",
                     event(Some(&unknown.to_string())),
-                    422,
-                    "invalid-input",
+                    INVALID,
                 ),
                 (
                     "what base64 says it is and is not",
                     with("isBase64Encoded", json!(true)),
-                    400,
-                    "malformed-body",
+                    MALFORMED,
                 ),
             ] {
                 let response = app.call(&event).await;
                 assert_eq!(
                     (response.status, response.problem()),
-                    (status, problem),
-                    "{what} at {path}: {:#}",
+                    expected,
+                    "{what} at {}: {:#}",
+                    route.key,
                     response.body
                 );
                 assert!(
                     response.body["detail"]
                         .as_str()
                         .is_some_and(|detail| detail.len() > 10),
-                    "{what} at {path}"
+                    "{what} at {}",
+                    route.key
                 );
             }
             let response = app.call(&base64(body.to_string().as_bytes())).await;
             assert!(
                 response.status < 300,
-                "base64 is legal, at {path}: {:#}",
+                "base64 is legal, at {}: {:#}",
+                route.key,
                 response.body
             );
         }
     });
 }
 
+/// Rows that a request could have left.
+const STORED: &str = "SELECT (SELECT count(*) FROM athlete) + (SELECT count(*) FROM waitlist) + (SELECT count(*) FROM workout)";
+
 #[test]
 fn every_text_that_can_not_be_taken_is_named_by_its_pointer() {
     story(async |app| {
-        let owner = app.person("owner@iron.example");
-        let gym = owner.opens_gym("Iron Temple").await;
-        let athletes = format!("/businesses/{gym}/athletes");
+        let gym = Gym::open(app, "iron").await;
+        let before = app.ask::<i64>(STORED).await;
         let emails = [
             json!("x".repeat(288) + "@example.org"),
             json!("ada@example"),
@@ -187,55 +141,64 @@ fn every_text_that_can_not_be_taken_is_named_by_its_pointer() {
             json!(true),
         ];
 
-        let mut cases = Vec::new();
-        for email in &emails {
-            cases.push((athletes.as_str(), json!({"email": email}), "#/email"));
-            cases.push(("/waitlist", json!({"email": email}), "#/email"));
-        }
-        for phone in &phones {
-            cases.push((athletes.as_str(), json!({"phone": phone}), "#/phone"));
-        }
-        for name in &names {
-            cases.push((
-                athletes.as_str(),
-                json!({"email": "ada@example.org", "full_name": name}),
-                "#/full_name",
-            ));
-            cases.push(("/businesses", json!({"name": name}), "#/name"));
-            cases.push(("/workouts", json!({"name": name}), "#/name"));
-        }
-        for missing in ["/businesses", "/workouts"] {
-            cases.push((missing, json!({}), "#/name"));
-            cases.push((missing, json!({"name": null}), "#/name"));
-        }
-        cases.push((athletes.as_str(), json!({}), "#/email"));
-        cases.push((
-            athletes.as_str(),
-            json!({"email": "ada@example.org", "locale": "italiano"}),
-            "#/locale",
-        ));
-        cases.push((
-            "/signup-link",
-            json!({"athlete_code": "7ZQ4M"}),
-            "#/athlete_code",
-        ));
-        cases.push(("/signup-link", json!({"athlete_code": 7}), "#/athlete_code"));
+        let locales = [json!("italiano"), json!(7)];
+        let codes = [json!("7ZQ4M"), json!(7)];
+        let others = [json!({}), json!("x"), json!(7)];
 
-        for (path, body, pointer) in cases {
-            let response = owner.post(path, &body).await;
+        let mut cases = Vec::new();
+        for route in ROUTES {
+            for field in route.fields(&gym.ids) {
+                let values = match field.name.as_str() {
+                    "email" => &emails[..],
+                    "phone" => &phones,
+                    "name" | "full_name" => &names,
+                    "locale" => &locales,
+                    "athlete_code" => &codes,
+                    _ => &others,
+                };
+                let body = route.whole_body(&gym.ids).expect("it has a field");
+                for value in values {
+                    let faulty = field.changed(&body, value.clone());
+                    cases.push((route, faulty, field.fragment()));
+                }
+            }
+        }
+        for (key, body, pointer) in [
+            ("POST /businesses", json!({}), "#/name"),
+            ("POST /businesses", json!({"name": null}), "#/name"),
+            ("POST /workouts", json!({}), "#/name"),
+            ("POST /workouts", json!({"name": null}), "#/name"),
+            (
+                "POST /businesses/{business_id}/athletes",
+                json!({}),
+                "#/email",
+            ),
+        ] {
+            let route = ROUTES.iter().find(|route| route.key == key);
+            cases.push((route.expect("a route"), body, pointer.to_owned()));
+        }
+
+        for (route, body, pointer) in cases {
+            let path = gym.ids.filled_in(route.path());
+            let response = gym
+                .sender_of(route)
+                .send(route.method(), &path, Some(&body.to_string()))
+                .await;
             assert_eq!(
                 (response.status, response.problem()),
                 (422, "invalid-input"),
-                "{body:.200} at {path}"
+                "{body:.200} at {}",
+                route.key
             );
             let errors = response.body["errors"].as_array().expect("faults");
             assert_eq!(
                 (errors.len(), errors[0]["pointer"].as_str()),
-                (1, Some(pointer)),
-                "{body:.200} at {path}: {errors:?}"
+                (1, Some(pointer.as_str())),
+                "{body:.200} at {}: {errors:?}",
+                route.key
             );
         }
-        assert_eq!(app.ask::<i64>("SELECT (SELECT count(*) FROM athlete) + (SELECT count(*) FROM waitlist) + (SELECT count(*) FROM workout)").await, 0);
+        assert_eq!(app.ask::<i64>(STORED).await, before);
     });
 }
 

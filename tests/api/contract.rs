@@ -8,7 +8,9 @@ use shared::{
 };
 use std::{cell::RefCell, collections::BTreeSet};
 use tests::{
+    Ids,
     contract::{Contract, Operation},
+    routes::ROUTES,
     story,
 };
 
@@ -30,6 +32,46 @@ fn the_contract_and_the_template_have_the_same_routes() {
             in_template,
             Contract::read(&app.shared.workspace.root).operations()
         );
+    });
+}
+
+#[test]
+fn every_route_of_the_template_is_in_the_table() {
+    story(async |app| {
+        let routes = app.shared.template.routes.iter();
+        let mut in_template: Vec<_> = routes
+            .map(|route| format!("{} {}", route.method, route.path))
+            .collect();
+        in_template.sort();
+        let mut in_table: Vec<_> = ROUTES.iter().map(|route| route.key).collect();
+        in_table.sort_unstable();
+        assert_eq!(in_table, in_template, "tests/src/routes.rs, template.yaml");
+    });
+}
+
+#[test]
+fn the_table_names_every_field_and_parameter_of_the_contract() {
+    story(async |app| {
+        let contract = Contract::read(&app.shared.workspace.root);
+        let no_ids = Ids(Default::default());
+        for route in ROUTES {
+            let fields = route.fields(&no_ids);
+            // The place in a list says nothing.
+            let in_table = fields.iter().map(|field| field.pointer.replace("/0", ""));
+            assert_eq!(
+                in_table.collect::<BTreeSet<_>>(),
+                contract.fields(route.method(), route.path()),
+                "the body of {}",
+                route.key
+            );
+            let in_table = route.query.iter().map(|&name| name.to_owned());
+            assert_eq!(
+                in_table.collect::<BTreeSet<_>>(),
+                contract.parameters(route.method(), route.path()),
+                "the query of {}",
+                route.key
+            );
+        }
     });
 }
 

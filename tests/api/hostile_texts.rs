@@ -4,7 +4,11 @@
 use mail_parser::{HeaderValue, MessageParser};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use tests::{Person, Response, story};
+use tests::{
+    Gym, Person, Response,
+    routes::{Field, ROUTES},
+    story,
+};
 
 /// What attackers write where a name is asked for. Each is on one line, and so is a name.
 const INJECTIONS: [&str; 36] = [
@@ -289,29 +293,34 @@ fn places(answer: &Response) -> Vec<String> {
 #[test]
 fn what_ends_a_line_or_passes_for_another_is_in_no_name() {
     story(async |app| {
-        let owner = app.person("owner@lines.example");
-        let gym = owner.opens_gym("Iron Temple").await;
-        let athletes = format!("/businesses/{gym}/athletes");
-        let import = format!("{athletes}/import");
+        let gym = Gym::open(app, "lines").await;
+        let import = "/businesses/{business_id}/athletes/import";
+        let import = gym.ids.filled_in(import);
+        let stored = "SELECT (SELECT count(*) FROM athlete) + (SELECT count(*) FROM workout)";
+        let before = app.ask::<i64>(stored).await;
         for c in forbidden() {
             let name = format!("Eve{c}Bcc: eve@evil.example");
-            let athlete = json!({"email": "eve@lines.example", "full_name": name});
-            let list = json!({"athletes": [athlete]});
-            for (path, body, pointer) in [
-                ("/businesses", json!({"name": name}), "#/name"),
-                ("/workouts", json!({"name": name}), "#/name"),
-                (&athletes, athlete, "#/full_name"),
-                (&import, list, "#/athletes/0/full_name"),
-            ] {
-                let answer = owner.post(path, &body).await;
-                assert_eq!(
-                    (answer.status, places(&answer)),
-                    (422, vec![pointer.to_owned()]),
-                    "{c:?} at {path}"
-                );
+            for route in ROUTES {
+                for field in route.fields(&gym.ids) {
+                    let body = route.whole_body(&gym.ids).expect("it has a field");
+                    let body = field.changed(&body, json!(name)).to_string();
+                    let path = gym.ids.filled_in(route.path());
+                    let sender = gym.sender_of(route);
+                    let answer = sender.send(route.method(), &path, Some(&body)).await;
+                    assert_eq!(
+                        (answer.status, places(&answer)),
+                        (422, vec![field.fragment()]),
+                        "{c:?} at {}",
+                        route.key
+                    );
+                }
             }
             let answer = app
-                .call(&upload(&owner, &import, &table("eve@lines.example", &name)))
+                .call(&upload(
+                    &gym.owner,
+                    &import,
+                    &table("eve@lines.example", &name),
+                ))
                 .await;
             assert_eq!(
                 (answer.status, places(&answer)),
@@ -327,17 +336,11 @@ fn what_ends_a_line_or_passes_for_another_is_in_no_name() {
                 "{c:?} in claims"
             );
         }
-        assert_eq!(
-            app.ask::<i64>(
-                "SELECT (SELECT count(*) FROM athlete) + (SELECT count(*) FROM workout)"
-            )
-            .await,
-            0
-        );
+        assert_eq!(app.ask::<i64>(stored).await, before);
         assert_eq!(
             app.ask::<String>("SELECT string_agg(name, ',') FROM business")
                 .await,
-            "Iron Temple"
+            "lines"
         );
     });
 }
@@ -411,52 +414,50 @@ fn a_name_that_nobody_can_see_is_none() {
 #[test]
 fn where_no_name_is_asked_for_they_are_refused() {
     story(async |app| {
-        let owner = app.person("owner@fields.example");
-        let gym = owner.opens_gym("Iron Temple").await;
-        let athletes = format!("/businesses/{gym}/athletes");
-        let athlete = owner
-            .registers(gym, &json!({"email": "ada@fields.example"}))
-            .await;
-        let invitation = format!(
-            "{athletes}/{}/invitation",
-            athlete["id"].as_str().expect("an id")
-        );
-        let workout = owner.writes_workout("Leg day").await;
-        let assignments = format!("/workouts/{workout}/assignments");
+        let gym = Gym::open(app, "fields").await;
+        let stored = "SELECT (SELECT count(*) FROM athlete) + (SELECT count(*) FROM waitlist)";
+        let before = app.ask::<i64>(stored).await;
 
         for text in names() {
-            let with_locale = json!({"email": "eve@fields.example", "locale": text});
-            let assignment = json!({"business_id": text, "athlete_ids": [text]});
-            for (path, body, pointers) in [
-                ("/waitlist", json!({"email": text}), vec!["#/email"]),
-                (&athletes, json!({"email": text}), vec!["#/email"]),
-                (&athletes, json!({"phone": text}), vec!["#/phone"]),
-                (&athletes, with_locale, vec!["#/locale"]),
-                (
-                    &invitation,
-                    json!({"email": text, "phone": text}),
-                    vec!["#/email", "#/phone"],
-                ),
-                (
-                    "/signup-link",
-                    json!({"athlete_code": text}),
-                    vec!["#/athlete_code"],
-                ),
-                (
-                    &assignments,
-                    assignment,
-                    vec!["#/business_id", "#/athlete_ids/0"],
-                ),
-            ] {
-                let answer = owner.post(path, &body).await;
-                assert_eq!(
-                    (answer.status, places(&answer)),
-                    (422, pointers.iter().map(|&at| at.to_owned()).collect()),
-                    "{text} at {path}"
-                );
+            for route in ROUTES {
+                let path = gym.ids.filled_in(route.path());
+                let sender = gym.sender_of(route);
+                let mut fields = route.fields(&gym.ids);
+                fields.retain(|field| !field.is_name());
+                // Each alone, and all of them.
+                let mut choices: Vec<_> = fields.chunks(1).collect();
+                choices.extend((fields.len() > 1).then_some(&fields[..]));
+                for fields in choices {
+                    let body = route.whole_body(&gym.ids).expect("it has a field");
+                    let hostile = |body, field: &Field| field.changed(&body, json!(text));
+                    let body = fields.iter().fold(body, hostile).to_string();
+                    let answer = sender.send(route.method(), &path, Some(&body)).await;
+                    let mut refused = places(&answer);
+                    refused.sort_unstable();
+                    let expected = fields.iter().map(Field::fragment).collect();
+                    assert_eq!(
+                        (answer.status, refused),
+                        (422, expected),
+                        "{text} at {}",
+                        route.key
+                    );
+                }
+                for parameter in route.query {
+                    let body = Some(gym.ids.filled_in(route.body)).filter(|body| !body.is_empty());
+                    let mut event = sender.event(route.method(), &path, body.as_deref());
+                    event["queryStringParameters"] = json!({*parameter: text});
+                    let answer = app.call(&event).await;
+                    assert_eq!(
+                        (answer.status, places(&answer)),
+                        (422, vec![(*parameter).to_owned()]),
+                        "{text} at {}",
+                        route.key
+                    );
+                }
             }
             // A member is named as it was sent, in the escapes of a JSON pointer.
-            let answer = owner
+            let answer = gym
+                .owner
                 .post("/businesses", &json!({"name": "x", text: 1}))
                 .await;
             let pointer = format!("#/{}", text.replace('~', "~0").replace('/', "~1"));
@@ -465,42 +466,8 @@ fn where_no_name_is_asked_for_they_are_refused() {
                 (422, vec![pointer]),
                 "{text}"
             );
-
-            for (path, parameter) in [
-                ("/businesses", "cursor"),
-                ("/businesses", "limit"),
-                ("/workouts", "cursor"),
-                ("/me/workouts", "cursor"),
-                (&assignments, "cursor"),
-                (&athletes, "cursor"),
-                (&athletes, "status"),
-            ] {
-                let mut event = owner.event("GET", path, None);
-                event["queryStringParameters"] = json!({parameter: text});
-                let answer = app.call(&event).await;
-                assert_eq!(
-                    (answer.status, places(&answer)),
-                    (422, vec![parameter.to_owned()]),
-                    "{text} at {path}"
-                );
-            }
-            let list = json!({"athletes": [{"email": "eve@fields.example"}]}).to_string();
-            let mut event = owner.event("POST", &format!("{athletes}/import"), Some(&list));
-            event["queryStringParameters"] = json!({"dry_run": text});
-            let answer = app.call(&event).await;
-            assert_eq!(
-                (answer.status, places(&answer)),
-                (422, vec!["dry_run".to_owned()]),
-                "{text}"
-            );
         }
-        assert_eq!(
-            app.ask::<i64>(
-                "SELECT (SELECT count(*) FROM athlete) + (SELECT count(*) FROM waitlist)"
-            )
-            .await,
-            1
-        );
+        assert_eq!(app.ask::<i64>(stored).await, before);
     });
 }
 

@@ -18,6 +18,7 @@ mod pooler;
 mod query_plans;
 mod races;
 mod relay;
+mod released;
 mod renewals;
 mod signup;
 mod tls;

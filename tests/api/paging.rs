@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tests::{Person, story};
+use tests::{Gym, Person, routes::ROUTES, story};
 
 /// Reads a list page by page, and does something between two pages.
 async fn read_all(person: &Person, path: &str, mut between: impl AsyncFnMut()) -> Vec<Value> {
@@ -83,15 +83,9 @@ fn pages_give_every_item_once_while_others_are_added() {
 #[test]
 fn bad_limit_or_cursor_is_refused() {
     story(async |app| {
-        let owner = app.person("owner@iron.example");
-        let gym = owner.opens_gym("Gym").await;
-        let workout = owner.writes_workout("Workout").await;
-        for path in [
-            "/businesses".to_owned(),
-            "/workouts".to_owned(),
-            format!("/businesses/{gym}/athletes"),
-            format!("/workouts/{workout}/assignments"),
-        ] {
+        let gym = Gym::open(app, "iron").await;
+        for route in ROUTES.iter().filter(|route| route.is_list()) {
+            let path = gym.ids.filled_in(route.path());
             for query in [
                 "limit=0",
                 "limit=201",
@@ -100,7 +94,8 @@ fn bad_limit_or_cursor_is_refused() {
                 "cursor=x",
                 "cursor=AAAA",
             ] {
-                let response = owner.get(&format!("{path}?{query}")).await;
+                let sender = gym.sender_of(route);
+                let response = sender.get(&format!("{path}?{query}")).await;
                 assert_eq!(
                     (response.status, response.problem()),
                     (422, "invalid-input"),

@@ -86,6 +86,47 @@ impl Contract {
             .map(|route| route.path)
     }
 
+    /// The query parameters of a route.
+    #[must_use]
+    pub fn parameters(&self, method: &str, path: &str) -> BTreeSet<String> {
+        let item = &self.document["paths"][path];
+        let lists = [
+            &item["parameters"],
+            &item[method.to_lowercase()]["parameters"],
+        ];
+        let parameters = lists.into_iter().filter_map(Value::as_array).flatten();
+        parameters
+            .map(|parameter| self.resolve(parameter))
+            .filter(|parameter| parameter["in"] == "query")
+            .filter_map(|parameter| Some(parameter["name"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// The fields of a route's JSON body, each as a JSON pointer without the places in lists: `/athletes/email`.
+    #[must_use]
+    pub fn fields(&self, method: &str, path: &str) -> BTreeSet<String> {
+        let body = &self.document["paths"][path][method.to_lowercase()]["requestBody"];
+        let schema = &self.resolve(body)["content"]["application/json"]["schema"];
+        let mut found = BTreeSet::new();
+        if !schema.is_null() {
+            self.find_fields(schema, "", &mut found);
+        }
+        found
+    }
+
+    fn find_fields(&self, schema: &Value, pointer: &str, found: &mut BTreeSet<String>) {
+        let schema = self.resolve(schema);
+        if let Some(members) = schema["properties"].as_object() {
+            for (name, schema) in members {
+                self.find_fields(schema, &format!("{pointer}/{name}"), found);
+            }
+        } else if schema["items"].is_object() {
+            self.find_fields(&schema["items"], pointer, found);
+        } else if schema["type"] != "object" {
+            found.insert(pointer.to_owned());
+        }
+    }
+
     /// Fails the test where the contract does not allow this answer to this route.
     pub fn check(&self, method: &str, path: &str, status: u16, content_type: &str, body: &Value) {
         let operation = &self.document["paths"][path][method.to_lowercase()];

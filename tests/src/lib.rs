@@ -2,12 +2,15 @@
 
 pub mod contract;
 mod functions;
+mod gym;
 mod log;
+pub mod routes;
 mod services;
 mod story;
 mod wiretap;
 
 pub use functions::invoke;
+pub use gym::{Gym, Ids};
 pub use log::{Log, overhear};
 pub use services::{Shared, run, shared};
 pub use story::{Person, Response, TestApp, id, story};

@@ -188,17 +188,19 @@ impl Overheard {
         self.sql.lines().next()?.strip_prefix("-- ")
     }
 
+    /// The types of the parameters.
+    #[must_use]
+    pub fn types(&self) -> Vec<Type> {
+        let of_oid = |&oid| Type::from_oid(oid);
+        let types: Option<_> = self.types.iter().map(of_oid).collect();
+        types.expect("parameters have types of PostgreSQL's own")
+    }
+
     /// The parameters, to be sent again as they were.
     #[must_use]
     pub fn parameters(&self) -> Vec<(Verbatim, Type)> {
-        let typed = self.values.iter().cloned().zip(&self.types);
-        typed
-            .map(|(value, &oid)| {
-                let of_type =
-                    Type::from_oid(oid).expect("parameters have types of PostgreSQL's own");
-                (Verbatim(value), of_type)
-            })
-            .collect()
+        let values = self.values.iter().cloned().map(Verbatim);
+        values.zip(self.types()).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use shared::{
         App,
         auth::caller,
         db::{Row, Type},
-        http::{Fields, List, Position, Request, Response, body, page},
+        http::{Fields, List, Position, Request, Response, body, page, path_id},
         problem::Problem,
     },
 };
@@ -38,6 +38,11 @@ const LIST_WORKOUTS: &str = "-- list_workouts
     WHERE user_id = (SELECT id FROM caller($1)) AND (created_at, id) < ($2, $3)
     ORDER BY created_at DESC, id DESC
     LIMIT $4";
+
+/// $1 author, $2 workout. No row: the workout is not the caller's.
+const READ_WORKOUT: &str = "-- read_workout
+    SELECT id, name, created_at FROM workout
+    WHERE id = $2 AND user_id = (SELECT id FROM caller($1))";
 
 #[derive(Serialize)]
 struct Workout {
@@ -95,4 +100,18 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
         .await?;
     let workouts = rows.into_iter().map(Workout::from).collect();
     Ok(Response::ok(&List::new(&page, workouts, Workout::position)))
+}
+
+/// One of the caller's workouts.
+pub(crate) async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
+    let caller = caller(request)?;
+    let workout_id = path_id(request, "workout_id", "workout")?;
+
+    let which = [
+        (&caller.subject as _, Type::TEXT),
+        (&workout_id as _, Type::UUID),
+    ];
+    let row = app.db.query_opt(READ_WORKOUT, &which).await?;
+    let row = row.ok_or_else(|| Problem::not_found("workout"))?;
+    Ok(Response::ok(&Workout::from(row)))
 }
