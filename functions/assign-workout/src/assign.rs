@@ -5,7 +5,7 @@ use shared::{
         App,
         auth::caller,
         db::{Parameter, Type},
-        http::{Fields, Request, Response, body, path_id},
+        http::{Fields, Request, Response, body, no_query, path_id},
         problem::{FieldError, Problem},
     },
 };
@@ -68,6 +68,7 @@ struct Assignment {
 /// Assigns a workout of the caller's to athletes of a gym of the caller's, signed up or not.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
+    no_query(request)?;
     let workout_id = path_id(request, "workout_id", "workout or gym")?;
     let Assigning {
         business_id,

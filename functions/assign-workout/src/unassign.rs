@@ -2,7 +2,7 @@ use shared::platform::{
     App,
     auth::caller,
     db::{Parameter, Type},
-    http::{Request, Response, path_id},
+    http::{Request, Response, no_query, path_id},
     problem::Problem,
 };
 
@@ -22,6 +22,7 @@ const UNASSIGN_WORKOUT: &str = "-- unassign_workout
 /// Takes the workout from an athlete. An athlete who does not have it, or not any more, is no error.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
+    no_query(request)?;
     let workout_id = path_id(request, "workout_id", "workout")?;
     let athlete_id = path_id(request, "athlete_id", "athlete")?;
 

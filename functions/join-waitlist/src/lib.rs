@@ -6,7 +6,7 @@ use shared::{
     platform::{
         App,
         db::Type,
-        http::{Fields, Request, Response, body},
+        http::{Fields, Request, Response, body, no_query},
         problem::Problem,
     },
 };
@@ -32,6 +32,7 @@ struct Joined {
 
 /// Adds an address to the waitlist. The response is the same for a new and a known address: it tells nobody who is on the list.
 pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
+    no_query(&request)?;
     let Joining { email } = Joining::read(body(&request)?)?;
     app.db
         .query(JOIN_WAITLIST, &[(&email.as_str(), Type::TEXT)])

@@ -9,7 +9,7 @@ use shared::{
     platform::{
         auth::caller,
         db::{Parameter, Type},
-        http::{Request, Response, body, path_id},
+        http::{Request, Response, body, no_query, path_id},
         problem::Problem,
     },
 };
@@ -54,6 +54,7 @@ const FIND_BY_CONTACT: &str = concat!(
 /// Registers the athlete, then sends the invitation. The request succeeds also when the invitation can't be sent at once.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
+    no_query(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
     let mut body = body(request)?;
     let registration = Registration::read(&mut body);

@@ -3,7 +3,7 @@ use shared::{
     platform::{
         auth::caller,
         db::{Parameter, Type},
-        http::{Request, path_id},
+        http::{Request, no_query, path_id},
         problem::Problem,
     },
 };
@@ -19,8 +19,10 @@ pub(crate) struct Target {
 impl Target {
     /// Reads the token and the path.
     pub(crate) fn of(request: &Request) -> Result<Self, Problem> {
+        let subject = caller(request)?.subject;
+        no_query(request)?;
         Ok(Self {
-            subject: caller(request)?.subject,
+            subject,
             business_id: path_id(request, "business_id", "athlete")?,
             athlete_id: path_id(request, "athlete_id", "athlete")?,
         })

@@ -7,7 +7,7 @@ use shared::{
         App,
         auth::{Caller, caller},
         db::{Parameter, QueryError, Row, Transaction, Type},
-        http::{Fields, Request, Response, body},
+        http::{Fields, Request, Response, body, no_query},
         metrics,
         problem::{Kind, Problem},
     },
@@ -109,9 +109,34 @@ struct SignupLink {
     user: User,
     linked: Vec<Link>,
     status: &'static str,
+    /// Why nothing is linked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
     /// The time since when the caller has been on the waitlist, if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     waitlisted_since: Option<Timestamp>,
+}
+
+/// The reason why a sign-up has linked nothing.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Reason {
+    /// No invitation to the verified address can be accepted.
+    NotInvited,
+    /// The identity provider has seen no proof that the address is the person's.
+    EmailNotVerified,
+    /// The token names no address.
+    NoEmailInToken,
+}
+
+impl Reason {
+    fn of(caller: &Caller) -> Self {
+        match &caller.verified_email {
+            Some(_) => Self::NotInvited,
+            None if caller.has_email => Self::EmailNotVerified,
+            None => Self::NoEmailInToken,
+        }
+    }
 }
 
 impl From<&Row> for Link {
@@ -132,6 +157,7 @@ impl From<&Row> for Link {
 /// by email.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
+    no_query(request)?;
     let Claim { athlete_code } = Claim::read(body(request)?)?;
 
     let linking = |tx| link(tx, &caller, athlete_code.as_ref());
@@ -236,6 +262,7 @@ async fn link(
             user: User::from(&user),
             linked: linked.iter().map(Link::from).collect(),
             status: if is_linked { "linked" } else { "code_required" },
+            reason: (!is_linked).then(|| Reason::of(caller)),
             waitlisted_since: waitlisted.get("since"),
         },
     })

@@ -5,7 +5,7 @@ use shared::platform::{
     App,
     auth::caller,
     db::Json,
-    http::{Request, Response},
+    http::{Request, Response, no_query},
     problem::Problem,
 };
 use uuid::Uuid;
@@ -52,6 +52,7 @@ struct Business {
 /// The caller, the gyms they own and the athletes they are linked to.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
+    no_query(request)?;
     let row = app.db.query_one(ME, &caller.parameters()).await?;
     let Json(businesses) = row.get("businesses");
     let Json(athletes) = row.get("athletes");

@@ -21,6 +21,8 @@ pub struct Caller {
     /// The token's `email`, if the identity provider has verified it. An address that is not verified links nobody, and is
     /// not kept.
     pub verified_email: Option<Email>,
+    /// Whether the token has an `email` at all, verified or not.
+    pub has_email: bool,
     /// The token's `name`, where it is a [`Name`].
     pub full_name: Option<Name>,
     /// The token's `picture`, where it is an https address.
@@ -66,6 +68,7 @@ pub fn caller(request: &Request) -> Result<Caller, Problem> {
         verified_email: claim("email")
             .filter(|_| claim("email_verified") == Some("true"))
             .and_then(|email| email.parse().ok()),
+        has_email: claim("email").is_some_and(|email| !email.is_empty()),
         full_name: claim("name").and_then(|name| name.parse().ok()),
         avatar_url: claim("picture")
             .filter(|url| is_picture(url))

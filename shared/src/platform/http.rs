@@ -2,10 +2,12 @@
 
 mod fields;
 mod page;
+mod query;
 mod response;
 
 pub use fields::{Fields, MAX_BODY, Noted, body, bytes, media_type};
-pub use page::{List, Page, Position, page};
+pub use page::{List, Page, Position};
+pub use query::{Query, no_query, page};
 pub use response::Response;
 
 use crate::platform::problem::Problem;

@@ -122,18 +122,19 @@ where
         }
         Err(error) => Err(not_an_http_event(&error)),
     };
-    let (response, problem) = match result {
+    let (mut response, problem) = match result {
         Ok(response) => (response, None),
         Err(problem) => (Response::problem(&problem, &request_id), Some(problem)),
     };
-    let took = Timings {
+    response.set_request_id(&request_id);
+    let timings = Timings {
         all: started.elapsed(),
         database,
     };
     log::request(
         &request_id,
         &route_key,
-        &took,
+        &timings,
         response.status(),
         problem.as_ref(),
     );
@@ -167,11 +168,11 @@ where
         Ok(Err(failure)) => Err(failure.into()),
         Err(error) => Err(error.into()),
     };
-    let took = Timings {
+    let timings = Timings {
         all: started.elapsed(),
         database,
     };
-    log::event(&context.request_id, &took, &result);
+    log::event(&context.request_id, &timings, &result);
     result
 }
 

@@ -84,6 +84,12 @@ pub struct Fields {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Noted(());
 
+impl Noted {
+    pub(super) fn error() -> Self {
+        Self(())
+    }
+}
+
 /// The place of the fields, in the words of the person who sent them.
 #[derive(Debug)]
 enum Place {

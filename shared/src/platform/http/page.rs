@@ -1,18 +1,11 @@
-use super::Request;
-use crate::{
-    domain::ErrorCode,
-    platform::{
-        db::{Parameter, Type},
-        problem::{FieldError, Problem},
-    },
-};
+use crate::platform::db::{Parameter, Type};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
 const DEFAULT_LIMIT: i64 = 50;
-const MAX_LIMIT: i64 = 200;
+pub(super) const MAX_LIMIT: i64 = 200;
 
 /// The position of an item in a list that runs from the newest to the oldest. The next page holds the items after it in this
 /// order, so that pages neither repeat nor skip an item when others are added meanwhile.
@@ -30,24 +23,24 @@ impl Position {
         id: Uuid::max(),
     };
 
-    /// The opaque text for this position in the list at `path`: microseconds since 1970 (PostgreSQL's precision), the id, and a
+    /// The opaque text for this position in a list: microseconds since 1970 (PostgreSQL's precision), the id, and a
     /// checksum. The checksum needs no secret: a cursor never decides whose rows are read.
-    fn cursor(self, path: &str) -> String {
+    fn cursor(self, list: &str) -> String {
         let mut bytes = [0; POSITION + CHECK];
         bytes[..8].copy_from_slice(&self.created_at.as_microsecond().to_be_bytes());
         bytes[8..POSITION].copy_from_slice(self.id.as_bytes());
-        let check = check(path, &bytes[..POSITION]);
+        let check = check(list, &bytes[..POSITION]);
         bytes[POSITION..].copy_from_slice(&check);
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    fn from_cursor(cursor: &str, path: &str) -> Option<Self> {
+    fn from_cursor(cursor: &str, list: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (position, found) = bytes.split_at_checked(POSITION)?;
         let (microseconds, id) = position.split_first_chunk()?;
         let microseconds = i64::from_be_bytes(*microseconds);
         // No item is older than 1970, and a made-up cursor could name a time too old for PostgreSQL.
-        if microseconds < 0 || found != check(path, position) {
+        if microseconds < 0 || found != check(list, position) {
             return None;
         }
         Some(Self {
@@ -61,10 +54,10 @@ impl Position {
 const POSITION: usize = 24;
 const CHECK: usize = 4;
 
-/// The checksum of a position in the list at `path`, by FNV-1a (RFC 9923). It reveals a cursor that was changed, or belongs to
+/// The checksum of a position in a list, by FNV-1a (RFC 9923). It reveals a cursor that was changed, or belongs to
 /// another list.
-fn check(path: &str, position: &[u8]) -> [u8; CHECK] {
-    let bytes = path.bytes().chain(position.iter().copied());
+fn check(list: &str, position: &[u8]) -> [u8; CHECK] {
+    let bytes = list.bytes().chain(position.iter().copied());
     let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
@@ -74,13 +67,37 @@ fn check(path: &str, position: &[u8]) -> [u8; CHECK] {
 /// The part of a list that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    path: String,
+    list: String,
     after: Position,
     /// The number of rows to read: one more than are shown, which tells whether there is a next page.
     rows: i64,
 }
 
 impl Page {
+    pub(super) fn new(list: String, limit: i64, after: Position) -> Self {
+        Self {
+            list,
+            after,
+            rows: limit + 1,
+        }
+    }
+
+    /// The number of items that a text asks for; none where it is no number that is allowed.
+    pub(super) fn limit(text: Option<&str>) -> Option<i64> {
+        let Some(text) = text else {
+            return Some(DEFAULT_LIMIT);
+        };
+        let number = text.parse().ok().filter(|_| !text.starts_with('+'));
+        number.filter(|number| (1..=MAX_LIMIT).contains(number))
+    }
+
+    /// The position in this list that a cursor stands for; none where it is no cursor of it.
+    pub(super) fn after(cursor: Option<&str>, list: &str) -> Option<Position> {
+        cursor.map_or(Some(Position::START), |cursor| {
+            Position::from_cursor(cursor, list)
+        })
+    }
+
     /// The parameters of a statement that reads the page: where it starts (time and id), and how many rows to read.
     #[must_use]
     pub fn parameters(&self) -> [Parameter<'_>; 3] {
@@ -90,43 +107,6 @@ impl Page {
             (&self.rows, Type::INT8),
         ]
     }
-}
-
-/// The page that `?limit=` and `?cursor=` ask for.
-pub fn page(request: &Request) -> Result<Page, Problem> {
-    let query = &request.query_string_parameters;
-    let path = request.raw_path.as_deref().unwrap_or_default();
-    let mut errors = Vec::new();
-
-    let limit = query.first("limit").map_or(Some(DEFAULT_LIMIT), |text| {
-        let number = text.parse().ok().filter(|_| !text.starts_with('+'));
-        number.filter(|n| (1..=MAX_LIMIT).contains(n))
-    });
-    if limit.is_none() {
-        errors.push(FieldError::of_parameter(
-            "limit",
-            ErrorCode::NotAllowed,
-            "must be a number from 1 to 200",
-        ));
-    }
-    let after = query.first("cursor").map_or(Some(Position::START), |text| {
-        Position::from_cursor(text, path)
-    });
-    if after.is_none() {
-        errors.push(FieldError::of_parameter(
-            "cursor",
-            ErrorCode::CursorInvalid,
-            "must be the next_cursor of an earlier answer, unchanged",
-        ));
-    }
-    limit
-        .zip(after)
-        .map(|(limit, after)| Page {
-            path: path.to_owned(),
-            after,
-            rows: limit + 1,
-        })
-        .ok_or_else(|| Problem::invalid_input(errors))
 }
 
 /// One page of a list.
@@ -145,7 +125,7 @@ impl<T> List<T> {
         let next_cursor = items
             .last()
             .filter(|_| more)
-            .map(|last| position(last).cursor(&page.path));
+            .map(|last| position(last).cursor(&page.list));
         Self { items, next_cursor }
     }
 }
@@ -153,11 +133,14 @@ impl<T> List<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::http::Response;
+    use crate::platform::{
+        http::{Response, page},
+        problem::Problem,
+    };
     use serde_json::json;
 
     fn with_query(query: &serde_json::Value) -> Result<Page, Problem> {
-        let event = json!({"rawPath": "/list", "requestContext": {"http": {"method": "GET"}}, "queryStringParameters": query});
+        let event = json!({"requestContext": {"routeKey": "GET /list", "http": {"method": "GET"}}, "queryStringParameters": query});
         page(&serde_json::from_value(event).expect("an event"))
     }
 
@@ -170,12 +153,13 @@ mod tests {
 
     #[test]
     fn cursor_leads_back_to_its_position() {
-        let read = with_query(&json!({"cursor": some_position().cursor("/list"), "limit": "200"}))
-            .unwrap();
+        let read =
+            with_query(&json!({"cursor": some_position().cursor("GET /list"), "limit": "200"}))
+                .unwrap();
         assert_eq!(
             read,
             Page {
-                path: "/list".to_owned(),
+                list: "GET /list".to_owned(),
                 after: some_position(),
                 rows: 201
             }
@@ -183,7 +167,7 @@ mod tests {
         assert_eq!(
             with_query(&json!({})).unwrap(),
             Page {
-                path: "/list".to_owned(),
+                list: "GET /list".to_owned(),
                 after: Position::START,
                 rows: DEFAULT_LIMIT + 1
             }
@@ -192,7 +176,7 @@ mod tests {
 
     #[test]
     fn bad_limit_or_cursor_is_refused() {
-        let whole = some_position().cursor("/list");
+        let whole = some_position().cursor("GET /list");
         for wrong in [
             json!({"limit": "0"}),
             json!({"limit": "201"}),
@@ -214,7 +198,7 @@ mod tests {
 
     #[test]
     fn changed_cursor_is_refused() {
-        let whole = some_position().cursor("/list");
+        let whole = some_position().cursor("GET /list");
         for position in 0..whole.len() {
             for other in ["A", "b", "-", "7"] {
                 let mut changed = whole.clone();
@@ -226,14 +210,14 @@ mod tests {
                 );
             }
         }
-        let of_another_list = some_position().cursor("/another");
+        let of_another_list = some_position().cursor("GET /another");
         assert!(with_query(&json!({"cursor": of_another_list})).is_err());
     }
 
     #[test]
     fn only_a_list_with_more_items_has_a_next_cursor() {
         let page = Page {
-            path: "/list".to_owned(),
+            list: "GET /list".to_owned(),
             after: Position::START,
             rows: 3,
         };
@@ -241,7 +225,7 @@ mod tests {
         assert_eq!((list(2).items.len(), list(2).next_cursor), (2, None));
         assert_eq!(
             (list(3).items.len(), list(3).next_cursor),
-            (2, Some(some_position().cursor("/list")))
+            (2, Some(some_position().cursor("GET /list")))
         );
     }
 }

@@ -78,6 +78,13 @@ impl Response {
         response
     }
 
+    /// Says by which id we find what happened.
+    pub(crate) fn set_request_id(&mut self, id: &str) {
+        if let Ok(id) = HeaderValue::from_str(id) {
+            self.header("x-request-id", id);
+        }
+    }
+
     fn header(&mut self, name: &'static str, value: HeaderValue) {
         self.headers.insert(HeaderName::from_static(name), value);
     }
