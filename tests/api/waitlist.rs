@@ -52,7 +52,7 @@ fn sign_up_takes_the_place_on_the_waitlist_along() {
         );
         assert_eq!(
             app.ask::<uuid::Uuid>("SELECT user_id FROM waitlist").await,
-            ada.id
+            ada.user_id().await
         );
         assert_eq!(
             app.person("bob@example.org")
