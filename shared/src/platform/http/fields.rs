@@ -1,4 +1,4 @@
-use super::{Request, plain_uuid};
+use super::request::{Request, plain_uuid};
 use crate::{
     domain::{ErrorCode, ValidationError},
     platform::problem::{FieldError, Kind, Problem},

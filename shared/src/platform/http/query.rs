@@ -1,11 +1,15 @@
-use super::{Noted, Page, Request, page::MAX_LIMIT};
+use super::{
+    fields::Noted,
+    page::{MAX_LIMIT, Page},
+    request::{Request, route},
+};
 use crate::{
     domain::ErrorCode,
     platform::problem::{FieldError, Problem},
 };
 use std::{borrow::Cow, collections::BTreeSet};
 
-/// The query parameters of a request, taken one by one like the [`Fields`](super::Fields) of a body. A parameter that is left
+/// The query parameters of a request, taken one by one like the [`Fields`](super::fields::Fields) of a body. A parameter that is left
 /// over is not known, which is an error too: a request with a misspelt `dry_run` must not do what it was to try.
 pub struct Query<'a> {
     request: &'a Request,
@@ -120,8 +124,7 @@ fn list_of(request: &Request) -> String {
     let mut ids: Vec<_> = request.path_parameters.iter().collect();
     ids.sort();
     let ids = ids.into_iter().map(|(_, id)| id.to_ascii_lowercase());
-    let route = super::route(request).to_owned();
-    std::iter::once(route)
+    std::iter::once(route(request).to_owned())
         .chain(ids)
         .collect::<Vec<_>>()
         .join(" ")
