@@ -5,7 +5,7 @@ mod page;
 mod query;
 mod response;
 
-pub use fields::{Fields, MAX_BODY, Noted, body, bytes, media_type};
+pub use fields::{Edit, Fields, MAX_BODY, Noted, body, bytes, media_type};
 pub use page::{List, Page, Position};
 pub use query::{Query, no_query, page};
 pub use response::Response;
