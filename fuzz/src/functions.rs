@@ -58,6 +58,7 @@ impl Functions {
                 db: db().expect("the configuration has no faults"),
             },
             registrar: register_athlete::App {
+                app_url: mail.app_url.clone(),
                 db: db().expect("the configuration has no faults"),
                 sender: InvitationSender::new(mail, &aws),
                 invitation_days: 30,

@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use gsm7::Gsm7Writer;
-use jiff::Timestamp;
+use jiff::{Span, civil::date};
 use libfuzzer_sys::fuzz_target;
 use mail_parser::MessageParser;
 use shared::{
@@ -20,7 +20,8 @@ struct Words<'a> {
     owner: Option<&'a str>,
     is_italian: bool,
     entropy: u64,
-    expires_at: u32,
+    is_shared: bool,
+    last_day: u16,
 }
 
 static MAIL: LazyLock<MailConfig> = LazyLock::new(|| MailConfig {
@@ -42,7 +43,8 @@ fuzz_target!(|words: Words<'_>| {
             .parse()
             .expect("a locale"),
         athlete_code: AthleteCode::from_entropy(words.entropy),
-        expires_at: Timestamp::from_second(words.expires_at.into()).expect("a time"),
+        is_shared: words.is_shared,
+        last_day: date(1970, 1, 1) + Span::new().days(words.last_day),
     };
     mail(&invitation);
     text_message(&invitation);

@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .parse()
             .map_err(|error| format!("{error}"))?,
         athlete_code: AthleteCode::from_entropy(0x0123_4567_89AB),
-        expires_at: "2026-12-22T12:00:00Z".parse()?,
+        is_shared: false,
+        last_day: "2026-12-22".parse()?,
     };
     let app_url: AppUrl = "https://app.gymbrah.example".parse()?;
     let html = mail::html(&invitation, &app_url)?;

@@ -3,6 +3,7 @@
 
 mod athlete_code;
 mod closed_set;
+mod country;
 mod email;
 mod error_code;
 mod invitation;
@@ -11,15 +12,18 @@ mod locale;
 mod name;
 mod phone;
 mod subject;
+mod time_zone;
 
 pub use athlete_code::AthleteCode;
+pub use country::Country;
 pub use email::Email;
 pub use error_code::ErrorCode;
-pub use invitation::{AttemptOutcome, Channel, InvitationStatus, LinkedVia};
+pub use invitation::{AttemptOutcome, Channel, InvitationStatus, LinkedVia, RemovedBy};
 pub use locale::Locale;
 pub use name::Name;
 pub use phone::Phone;
 pub use subject::Subject;
+pub use time_zone::TimeZone;
 
 /// The error of a text, in words for the person who sent it. It never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

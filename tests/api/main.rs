@@ -4,6 +4,7 @@ mod authorization;
 mod bad_input;
 mod contract;
 mod documents;
+mod endings;
 mod faults;
 mod hostile_texts;
 mod identity;

@@ -397,7 +397,11 @@ impl Run {
                 (
                     Some(athlete.shown_status()),
                     Some(athlete.status == "accepted"),
-                    &athlete.code
+                    if athlete.status == "accepted" {
+                        &Value::Null
+                    } else {
+                        &athlete.code
+                    }
                 ),
                 "{athlete:#?} {:#?}",
                 self.log

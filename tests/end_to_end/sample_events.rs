@@ -68,6 +68,13 @@ fn redact(value: &mut Value, known: &str) {
         Value::Array(items) => items.iter_mut().for_each(|item| redact(item, known)),
         Value::Object(members) => members.values_mut().for_each(|item| redact(item, known)),
         Value::String(text) => {
+            // The app's address has a port of the moment, and ends with a code.
+            if let Some((_, code)) = text.split_once("/join?code=") {
+                let mut code = json!(code);
+                redact(&mut code, known);
+                *text = format!("[app]/join?code={}", code.as_str().expect("a text"));
+                return;
+            }
             let mut plain = text.clone();
             let kind = if text.parse::<Uuid>().is_ok() {
                 "[id]"

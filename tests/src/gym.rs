@@ -10,11 +10,17 @@ pub(crate) fn braced(name: &str) -> String {
 
 /// An id for each of [`Ids::NAMES`].
 #[derive(Clone)]
-pub struct Ids(pub [String; 4]);
+pub struct Ids(pub [String; 5]);
 
 impl Ids {
-    /// Of the gym, of an athlete who is invited and has the workout, of one who has not, and of the workout.
-    pub const NAMES: [&str; 4] = ["business_id", "athlete_id", "idle_id", "workout_id"];
+    /// Of the gym, of an athlete who is invited and has the workout, of one who has not, of one who is linked, and of the workout.
+    pub const NAMES: [&str; 5] = [
+        "business_id",
+        "athlete_id",
+        "idle_id",
+        "linked_id",
+        "workout_id",
+    ];
 
     /// A text in which the ids stand where it has their names in braces.
     #[must_use]
@@ -90,6 +96,7 @@ impl Gym {
                 gym.to_string(),
                 id_of(&athletes[1]),
                 id_of(&athletes[2]),
+                id_of(&athletes[0]),
                 workout.to_string(),
             ]),
             codes: athletes

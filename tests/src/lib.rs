@@ -13,5 +13,5 @@ pub use functions::invoke;
 pub use gym::{Gym, Ids};
 pub use log::{Log, overhear};
 pub use services::{Shared, run, shared};
-pub use story::{Person, Response, TestApp, id, story};
+pub use story::{APP_URL, Person, Response, TestApp, id, story};
 pub use wiretap::{Overheard, Verbatim, Wiretap};

@@ -17,25 +17,40 @@ use serde_json::{Map, Value};
 /// - `owner` of the gym, and author of the workout.
 pub const CALLERS: [&str; 6] = ["nobody", "new", "user", "athlete", "rival", "owner"];
 
-/// The routes of `template.yaml`. In paths and bodies `{business_id}`, `{workout_id}`, `{athlete_id}` (invited, has the workout)
-/// and `{idle_id}` (invited, does not have it) stand for the ids of a gym.
+/// The routes of `template.yaml`. In paths and bodies `{business_id}`, `{workout_id}`, `{athlete_id}` (invited, has the workout),
+/// `{idle_id}` (invited, does not have it) and `{linked_id}` (linked) stand for the ids of a gym.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
     route("GET /businesses", signed_in(200)).query(&["limit", "cursor"]),
-    route("POST /businesses", signed_in(201)).body(r#"{"name": "Second Temple"}"#),
-    route("GET /businesses/{business_id}/athletes", owner(200)).query(&["limit", "cursor", "status"]),
+    route("POST /businesses", signed_in(201))
+        .body(r#"{"name": "Second Temple"}"#)
+        .and(r#"{"locale": "it", "country": "IT", "time_zone": "Europe/Rome"}"#),
+    route("GET /businesses/{business_id}", owner(200)),
+    route("PATCH /businesses/{business_id}", owner(200))
+        .body(r#"{"name": "Third Temple"}"#)
+        .and(r#"{"locale": "it", "country": "IT", "time_zone": "Europe/Rome"}"#),
+    route("DELETE /businesses/{business_id}", owner(204)),
+    route("GET /businesses/{business_id}/athletes", owner(200)).query(&["limit", "cursor", "q", "status"]),
     route("POST /businesses/{business_id}/athletes", owner(201))
         .body(r#"{"email": "dee@example.org"}"#)
-        .and(r#"{"phone": "+393331234567", "full_name": "Dee", "locale": "en"}"#),
+        .and(r#"{"phone": "+393331234567", "full_name": "Dee", "locale": "en", "shared_contact": true}"#),
     route("POST /businesses/{business_id}/athletes/import", owner(200))
         .body(r#"{"athletes": [{"email": "eli@example.org"}]}"#)
         .and(r#"{"athletes": [{"email": "eli@example.org", "phone": "+393331234567", "full_name": "Eli", "locale": "en"}]}"#)
         .query(&["dry_run"]),
+    route("GET /businesses/{business_id}/athletes/{athlete_id}", owner(200)),
+    route("PATCH /businesses/{business_id}/athletes/{athlete_id}", owner(200))
+        .body(r#"{"full_name": "Robert"}"#)
+        .and(r#"{"locale": "it"}"#),
+    route("DELETE /businesses/{business_id}/athletes/{athlete_id}", owner(204)),
+    route("DELETE /businesses/{business_id}/athletes/{athlete_id}/link", owner(200))
+        .at("/businesses/{business_id}/athletes/{linked_id}/link"),
     route("DELETE /businesses/{business_id}/athletes/{athlete_id}/invitation", owner(204)),
     route("POST /businesses/{business_id}/athletes/{athlete_id}/invitation", owner(202))
         .body(r#"{"email": "new-bob@example.org"}"#)
         .and(r#"{"phone": "+393331234567"}"#),
     route("GET /me", signed_in(200)),
+    route("DELETE /me/athletes/{athlete_id}", athlete(204)).at("/me/athletes/{linked_id}"),
     route("GET /me/workouts", signed_in(200)).by_athlete().query(&["limit", "cursor"]),
     route("PATCH /me/workouts/{workout_id}", athlete(200))
         .body(r#"{"selected": true}"#)
@@ -66,7 +81,9 @@ pub struct Route {
     pub body: &'static str,
     /// The members of the body that may be there besides, or have more in them. Well-formed, but the valid request does without.
     pub optional: &'static str,
-    /// The query parameters. All are of closed sets or forms: none takes any text.
+    /// The path of the valid request, where its ids are others than those that the key names.
+    pub at: Option<&'static str>,
+    /// The query parameters. All but `q` are of closed sets or forms, and take no other text.
     pub query: &'static [&'static str],
     /// The answer where one id alone is another gym's. For all others it is 404.
     pub foreign: &'static [(&'static str, u16)],
@@ -80,6 +97,7 @@ const fn route(key: &'static str, statuses: [u16; 6]) -> Route {
         statuses,
         body: "",
         optional: "{}",
+        at: None,
         query: &[],
         foreign: &[],
         by_athlete: statuses[5] >= 300,
@@ -117,6 +135,11 @@ impl Route {
         self
     }
 
+    const fn at(mut self, path: &'static str) -> Self {
+        self.at = Some(path);
+        self
+    }
+
     const fn query(mut self, parameters: &'static [&'static str]) -> Self {
         self.query = parameters;
         self
@@ -144,17 +167,16 @@ impl Route {
     /// The path, with the names of its parameters in braces.
     #[must_use]
     pub fn path(&self) -> &'static str {
-        self.key
-            .split_once(' ')
-            .expect("a key is a method and a path")
-            .1
+        let key = self.key.split_once(' ');
+        self.at
+            .unwrap_or_else(|| key.expect("a key is a method and a path").1)
     }
 
     /// The names of the ids in the request.
     #[must_use]
     pub fn ids(&self) -> Vec<&'static str> {
         let is_named = |name: &&str| {
-            [self.key, self.body]
+            [self.path(), self.body]
                 .iter()
                 .any(|text| text.contains(&braced(name)))
         };

@@ -30,6 +30,9 @@ use uuid::Uuid;
 /// Connections of one test's application: several requests of a test may be on their way at once.
 const CONNECTIONS: usize = 16;
 
+/// Where the app is that codes are typed into.
+pub const APP_URL: &str = "https://app.gymbrah.example";
+
 /// The address of whoever sends requests; one of those that are kept for documentation.
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
@@ -151,6 +154,7 @@ impl TestApp {
             .expect("a secret can be stored");
         let registrar = register_athlete::App {
             db: Self::db(shared, &database).await,
+            app_url: APP_URL.parse().expect("an address"),
             sender: Self::sender(shared, None),
             invitation_days: 30,
             draw_code: AthleteCode::draw,
@@ -210,7 +214,7 @@ impl TestApp {
                 .parse()
                 .expect("a sender"),
             configuration_set: None,
-            app_url: "https://app.gymbrah.example".parse().expect("an address"),
+            app_url: APP_URL.parse().expect("an address"),
         };
         InvitationSender::new(config, &shared.sdk_config(endpoint))
     }
@@ -228,7 +232,7 @@ impl TestApp {
     pub async fn time_passes(&self, time: Duration) {
         let sql = format!(
             "UPDATE invitation SET created_at = created_at - passed, sent_at = sent_at - passed, expires_at = expires_at - passed,
-                                   next_attempt_at = next_attempt_at - passed
+                                   next_attempt_at = next_attempt_at - passed, registered_at = registered_at - passed
              FROM make_interval(secs => {seconds}) AS passed;
              UPDATE athlete SET created_at = created_at - passed, linked_at = linked_at - passed
              FROM make_interval(secs => {seconds}) AS passed",
@@ -254,6 +258,7 @@ impl TestApp {
             },
             registrar: register_athlete::App {
                 db: Self::db(self.shared, &self.database).await,
+                app_url: self.registrar.app_url.clone(),
                 sender: Self::sender(self.shared, None),
                 ..self.registrar
             },

@@ -46,7 +46,7 @@ const ASSIGN_WORKOUT: &str = "-- assign_workout
     ), named AS (
         SELECT DISTINCT named.id, athlete.id IS NULL AS is_stranger
         FROM allowed, unnest($4) AS named (id)
-        LEFT JOIN athlete ON athlete.id = named.id AND athlete.invited_by = $3
+        LEFT JOIN athlete ON athlete.id = named.id AND athlete.invited_by = $3 AND athlete.removed_at IS NULL
     ), assigned AS (
         INSERT INTO workout_athlete (workout_id, athlete_id, business_id)
         SELECT allowed.workout_id, named.id, allowed.business_id

@@ -34,7 +34,8 @@ impl Change {
     }
 }
 
-/// A page of the workouts that gyms have assigned to the caller, the last assigned first.
+/// A page of the workouts that gyms have assigned to the caller, the last assigned first. Of a gym that the caller is not in any
+/// more, only what is completed.
 ///
 /// $1 caller, $2 and $3 position, $4 rows.
 const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
@@ -45,6 +46,7 @@ const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
     JOIN workout ON workout.id = assignment.workout_id
     JOIN business ON business.id = assignment.business_id
     WHERE athlete.user_id = (SELECT id FROM caller($1)) AND (assignment.created_at, assignment.id) < ($2, $3)
+      AND (athlete.removed_at IS NULL OR assignment.completed_at IS NOT NULL)
     ORDER BY assignment.created_at DESC, assignment.id DESC
     LIMIT $4";
 
@@ -55,7 +57,7 @@ const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
 const LOCK_ATHLETES: &str = "-- lock_athletes
     SELECT athlete.id
     FROM athlete JOIN workout_athlete AS assignment ON assignment.athlete_id = athlete.id
-    WHERE athlete.user_id = (SELECT id FROM caller($1)) AND assignment.workout_id = $2
+    WHERE athlete.user_id = (SELECT id FROM caller($1)) AND assignment.workout_id = $2 AND athlete.removed_at IS NULL
     ORDER BY athlete.id
     FOR NO KEY UPDATE OF athlete, assignment";
 

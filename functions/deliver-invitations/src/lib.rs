@@ -27,28 +27,34 @@ const LONGEST_DELIVERY: Duration = Duration::from_secs(6);
 
 /// Claims the due invitations that have waited longest: this relay gets a lease on them. Those that another relay is claiming at
 /// this moment are passed over. If a relay dies, its invitations stay queued, and are claimed again when the lease has ended.
+/// Nothing is sent for a closed gym or to a removed athlete.
 ///
 /// $1 number of invitations, $2 seconds of the lease.
 const CLAIM_DUE: &str = r#"-- claim_due
     WITH due AS (
-        SELECT id FROM invitation
-        WHERE status = 'queued' AND next_attempt_at <= now() AND expires_at > now()
+        SELECT invitation.id
+        FROM invitation
+        JOIN athlete ON athlete.id = invitation.athlete_id
+        JOIN business ON business.id = athlete.invited_by
+        WHERE invitation.status = 'queued' AND next_attempt_at <= now() AND expires_at > now()
+          AND athlete.removed_at IS NULL AND business.closed_at IS NULL
         ORDER BY next_attempt_at
         LIMIT $1
-        FOR UPDATE SKIP LOCKED
+        FOR UPDATE OF invitation SKIP LOCKED
     ), claimed AS (
         UPDATE invitation SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $2)
         FROM due
         WHERE invitation.id = due.id
         RETURNING invitation.id, invitation.athlete_id, invitation.attempts, invitation.channel, invitation.expires_at
     )
-    SELECT claimed.id AS invitation_id, claimed.attempts, claimed.channel, claimed.expires_at,
+    SELECT claimed.id AS invitation_id, claimed.attempts, claimed.channel,
+           last_day(claimed.expires_at, business.time_zone) AS last_day,
            CASE claimed.channel WHEN 'sms' THEN athlete.phone ELSE athlete.email END AS recipient,
-           athlete.full_name, athlete.locale, athlete.athlete_code,
+           athlete.full_name, athlete.locale, athlete.athlete_code, athlete.contact_is_shared,
            business.name AS business_name, owner.email AS owner_email
     FROM claimed
-    JOIN athlete ON athlete.id = claimed.athlete_id
-    JOIN business ON business.id = athlete.invited_by
+    JOIN known_athlete AS athlete ON athlete.id = claimed.athlete_id
+    JOIN business ON business.id = athlete.business_id
     JOIN "user" AS owner ON owner.id = business.user_id"#;
 
 /// The number of seconds for which the oldest queued invitation has been due; null if none is due.
@@ -66,9 +72,10 @@ fn leased(row: &Row) -> Leased {
             business: row.get("business_name"),
             reply_to: row.get("owner_email"),
             full_name: row.get("full_name"),
+            is_shared: row.get("contact_is_shared"),
             locale: row.get("locale"),
             athlete_code: row.get("athlete_code"),
-            expires_at: row.get("expires_at"),
+            last_day: row.get("last_day"),
         },
     }
 }

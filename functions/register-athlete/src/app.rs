@@ -1,6 +1,6 @@
 use shared::{
     domain::AthleteCode,
-    invitations::{delivery::InvitationSender, mail::MailConfig},
+    invitations::{AppUrl, delivery::InvitationSender, mail::MailConfig},
     platform::{
         config::{ConfigError, Variables, variables},
         db::{Db, DbConfig},
@@ -13,6 +13,8 @@ const INVITATION_DAYS: i32 = 30;
 /// The state of the function. It is made once for the life of an environment.
 pub struct App {
     pub db: Db,
+    /// The address of the app, into which codes are typed.
+    pub app_url: AppUrl,
     pub sender: InvitationSender,
     /// The number of days for which an invitation is valid.
     pub invitation_days: i32,
@@ -39,6 +41,7 @@ impl App {
         let aws = shared::platform::aws::config().await;
         Ok(Self {
             db: Db::open(db, &aws).await?,
+            app_url: mail.app_url.clone(),
             sender: InvitationSender::new(mail, &aws),
             invitation_days,
             draw_code: AthleteCode::draw,

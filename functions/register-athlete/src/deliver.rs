@@ -29,6 +29,9 @@ pub(crate) async fn deliver(app: &App, gym: Gym, athlete: &mut Athlete) {
         Channel::Email => athlete.email.as_ref().map(Email::as_str),
         Channel::Sms => athlete.phone.as_ref().map(Phone::as_str),
     };
+    let Some(athlete_code) = athlete.athlete_code.clone() else {
+        return; // Linked since: there is nothing left to invite to.
+    };
     let leased = Leased {
         id: athlete.invitation.id,
         attempt: 1,
@@ -41,9 +44,10 @@ pub(crate) async fn deliver(app: &App, gym: Gym, athlete: &mut Athlete) {
                 .full_name
                 .as_ref()
                 .map(|name| name.as_str().to_owned()),
+            is_shared: athlete.contact_is_shared,
             locale: athlete.locale.clone(),
-            athlete_code: athlete.athlete_code.clone(),
-            expires_at: athlete.invitation.expires_at,
+            athlete_code,
+            last_day: athlete.invitation.last_day,
         },
     };
     match app.sender.deliver(&app.db, &leased).await {

@@ -114,25 +114,29 @@ fn is_dry_run(request: &Request) -> Result<bool, Problem> {
 /// They are inserted in the order of their contacts, so that two imports that share some wait for each other, and never both.
 const IMPORT_ATHLETES: &str = "-- import_athletes
     WITH gym AS (
-        SELECT id FROM gym_of($1, $2)
+        SELECT business.id, business.locale, business.time_zone
+        FROM gym_of($1, $2) AS gym JOIN business ON business.id = gym.id
+        WHERE business.closed_at IS NULL
+        FOR KEY SHARE OF business
     ), given AS (
         SELECT *
         FROM unnest($3, $4, $5, $6, $7, $8, $9)
             AS given (id, code, email, phone, full_name, locale, channel)
     ), registered AS (
         INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale)
-        SELECT given.id, gym.id, code, email, phone, full_name, locale
+        SELECT given.id, gym.id, code, email, phone, full_name, coalesce(given.locale, gym.locale)
         FROM gym, given
         ORDER BY email, phone
         ON CONFLICT DO NOTHING
-        RETURNING id, created_at
+        RETURNING id, locale, created_at, shares_contact
     ), invited AS (
         INSERT INTO invitation (athlete_id, channel, attempts, next_attempt_at, expires_at)
-        SELECT registered.id, given.channel, 0, now(), now() + make_interval(days => $10)
-        FROM registered JOIN given ON given.id = registered.id
+        SELECT registered.id, given.channel, 0, now(), end_of_day($10, gym.time_zone)
+        FROM gym, registered JOIN given ON given.id = registered.id
         RETURNING id, athlete_id, expires_at
     )
-    SELECT registered.id, registered.created_at, invited.id AS invitation_id, invited.expires_at
+    SELECT registered.id, registered.locale, registered.created_at, registered.shares_contact,
+           invited.id AS invitation_id, invited.expires_at, last_day(invited.expires_at, gym.time_zone) AS last_day
     FROM gym
     LEFT JOIN registered ON true
     LEFT JOIN invited ON invited.athlete_id = registered.id";
@@ -147,12 +151,10 @@ const FIND_BY_CONTACTS: &str = concat!(
     WITH given AS (
         SELECT * FROM unnest($3, $4, $5) AS given (id, email, phone)
     ), found AS (
-        SELECT given.id AS given_id, athlete.id
-        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.email = given.email
-        UNION ALL
-        SELECT given.id AS given_id, athlete.id
-        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.phone = given.phone
-        WHERE given.email IS NULL AND athlete.email IS NULL
+        SELECT DISTINCT ON (given.id) given.id AS given_id, athlete.id
+        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.removed_at IS NULL
+                                   AND coalesce(athlete.email, athlete.phone) = coalesce(given.email, given.phone)
+        ORDER BY given.id, athlete.id = given.id DESC, athlete.shares_contact, athlete.created_at, athlete.id
     )
     SELECT found.given_id, ",
     roster_columns!(),
@@ -263,7 +265,8 @@ impl Import {
         let given = self.ids.iter().zip(&self.athletes).zip(codes);
         let created = given.filter_map(|((id, registration), code)| {
             let row = rows.get(id)?;
-            let athlete = Athlete::registered(row, self.business_id, registration, code);
+            let athlete =
+                Athlete::registered(row, self.business_id, registration, code, &app.app_url);
             Some((*id, athlete))
         });
         Ok(created.collect())
@@ -283,7 +286,9 @@ impl Import {
             return Err(Problem::not_found("gym"));
         }
         let found = rows.iter().filter_map(by("given_id"));
-        Ok(found.map(|(id, row)| (id, Athlete::from(row))).collect())
+        Ok(found
+            .map(|(id, row)| (id, Athlete::from_row(row, &app.app_url)))
+            .collect())
     }
 
     fn emails(&self) -> Vec<&Option<Email>> {

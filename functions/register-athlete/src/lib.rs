@@ -1,19 +1,25 @@
 //! `POST /businesses/{business_id}/athletes`: a gym registers an athlete, who is invited at once.
 //! `POST /businesses/{business_id}/athletes/import`: many at once, from a spreadsheet or another system.
 //! `GET /businesses/{business_id}/athletes`: the gym's roster.
+//! `GET`, `PATCH` and `DELETE /businesses/{business_id}/athletes/{athlete_id}`: an athlete is read, corrected, or removed.
 //! `POST` and `DELETE /businesses/{business_id}/athletes/{athlete_id}/invitation`: an invitation is renewed, perhaps at a
 //! corrected contact, or revoked.
+//! `DELETE /businesses/{business_id}/athletes/{athlete_id}/link`: an athlete is unlinked from the account of the wrong person.
 
 mod app;
 mod athlete;
+mod change;
 mod deliver;
 mod import;
+mod read;
 mod register;
 mod registration;
+mod remove;
 mod renew;
 mod revoke;
 mod roster;
 mod target;
+mod unlink;
 
 pub use app::App;
 
@@ -27,6 +33,16 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
         "POST /businesses/{business_id}/athletes" => register::handle(app, &request).await,
         "POST /businesses/{business_id}/athletes/import" => import::handle(app, &request).await,
         "GET /businesses/{business_id}/athletes" => roster::handle(app, &request).await,
+        "GET /businesses/{business_id}/athletes/{athlete_id}" => read::handle(app, &request).await,
+        "PATCH /businesses/{business_id}/athletes/{athlete_id}" => {
+            change::handle(app, &request).await
+        }
+        "DELETE /businesses/{business_id}/athletes/{athlete_id}" => {
+            remove::handle(app, &request).await
+        }
+        "DELETE /businesses/{business_id}/athletes/{athlete_id}/link" => {
+            unlink::handle(app, &request).await
+        }
         "POST /businesses/{business_id}/athletes/{athlete_id}/invitation" => {
             renew::handle(app, &request).await
         }

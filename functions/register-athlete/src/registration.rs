@@ -11,7 +11,8 @@ pub(crate) const MAX_DRAWS: usize = 4;
 pub(crate) struct Registration {
     pub(crate) contact: Contact,
     pub(crate) full_name: Option<Name>,
-    pub(crate) locale: Locale,
+    /// The gym's, where it is not given.
+    pub(crate) locale: Option<Locale>,
 }
 
 /// The way to reach an athlete: an email, a phone or both.
@@ -38,7 +39,7 @@ impl Registration {
         Ok(Self {
             contact: contact?,
             full_name: full_name?,
-            locale: locale?.unwrap_or_default(),
+            locale: locale?,
         })
     }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use shared::{
     domain::{
-        AthleteCode, Channel, Email, InvitationStatus, Phone,
+        AthleteCode, Channel, Email, InvitationStatus, Phone, TimeZone,
         limits::{DOUBLE_CLICK, LEASE, MAX_RENEWALS, RENEWAL_PERIOD},
     },
     platform::{
@@ -19,9 +19,9 @@ use shared::{
 use std::time::Duration;
 
 /// The corrected contact, if the athlete's was wrong.
-struct Correction {
-    email: Option<Email>,
-    phone: Option<Phone>,
+pub(crate) struct Correction {
+    pub(crate) email: Option<Email>,
+    pub(crate) phone: Option<Phone>,
 }
 
 impl Correction {
@@ -37,19 +37,21 @@ impl Correction {
     }
 }
 
-/// Locks the athlete, so that nobody else renews, revokes or accepts the invitation meanwhile.
+/// Locks the athlete, so that nobody else renews, revokes or accepts the invitation meanwhile, and the gym, so that it is not
+/// closed.
 ///
 /// $1 subject, $2 business, $3 athlete.
 ///
-/// No row: the athlete is not in a gym of the caller's.
+/// No row: the athlete is not on the roster of a gym of the caller's.
 const LOCK_TO_RENEW: &str = r#"-- lock_to_renew
     SELECT athlete.user_id IS NOT NULL AS is_linked, athlete.email, athlete.phone, athlete.athlete_code,
-           gym.name AS business_name, owner.email AS owner_email
+           business.name AS business_name, business.time_zone, owner.email AS owner_email
     FROM gym_of($1, $2) AS gym
+    JOIN business ON business.id = gym.id
     JOIN "user" AS owner ON owner.id = gym.owner_id
     JOIN athlete ON athlete.invited_by = gym.id
-    WHERE athlete.id = $3
-    FOR UPDATE OF athlete"#;
+    WHERE athlete.id = $3 AND athlete.removed_at IS NULL AND business.closed_at IS NULL
+    FOR KEY SHARE OF business FOR UPDATE OF athlete"#;
 
 /// The athlete's last invitation, and the number of renewals within the period. Every invitation but the athlete's first one is a
 /// renewal.
@@ -82,17 +84,20 @@ const END_INVITATION: &str = "-- end_invitation
 
 /// Changes the athlete's contact and code. $1 athlete, $2 email, $3 phone, $4 code.
 const CORRECT_ATHLETE: &str = "-- correct_athlete
-    UPDATE athlete SET email = $2, phone = $3, athlete_code = $4 WHERE id = $1";
+    UPDATE athlete
+    SET email = $2, phone = $3, athlete_code = $4,
+        shares_contact = shares_contact AND coalesce(email, phone) = coalesce($2, $3)
+    WHERE id = $1";
 
 /// Queues a new invitation. This request has the lease on it, and sends it.
 ///
 /// Its times come from `statement_timestamp()`: `now()` is the beginning of the transaction, which may have waited for the lock,
 /// and so may be earlier than the invitation that is replaced.
 ///
-/// $1 athlete, $2 channel, $3 days for which it is valid, $4 seconds of the lease.
+/// $1 athlete, $2 channel, $3 days for which it is valid, $4 seconds of the lease, $5 time zone.
 const INVITE_AGAIN: &str = "-- invite_again
     INSERT INTO invitation (athlete_id, channel, attempts, created_at, next_attempt_at, expires_at)
-    SELECT $1, $2, 1, at, at + make_interval(secs => $4), at + make_interval(days => $3)
+    SELECT $1, $2, 1, at, at + make_interval(secs => $4), end_of_day($3, $5)
     FROM statement_timestamp() AS at";
 
 /// Renews the athlete's invitation, at the same contact or a corrected one.
@@ -111,15 +116,12 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
             Kind::AlreadyLinked,
             "There is nothing left to invite to.",
         )),
-        Renewal::TooMany { wait } => {
-            let detail = "An athlete is invited again at most five times a day.";
-            Err(Problem::new(Kind::TooManyInvitations, detail).retry_after(wait))
-        }
+        Renewal::TooMany { wait } => Err(Renewal::too_many(wait)),
     }
 }
 
 /// The outcome of the request.
-enum Renewal {
+pub(crate) enum Renewal {
     /// A new invitation is queued.
     Queued(Gym, Box<Athlete>),
     /// An invitation was queued a moment ago, and counts for this request too.
@@ -132,28 +134,30 @@ enum Renewal {
     TooMany { wait: Duration },
 }
 
+impl Renewal {
+    /// The problem of an athlete who was invited as often as a day allows.
+    pub(crate) fn too_many(wait: Duration) -> Problem {
+        let detail = "An athlete is invited again at most five times a day.";
+        Problem::new(Kind::TooManyInvitations, detail).retry_after(wait)
+    }
+}
+
 /// Renews the invitation with a new code; if that code is taken, once more with another one.
-async fn renew_with_a_free_code(
+pub(crate) async fn renew_with_a_free_code(
     app: &App,
     target: &Target,
     correction: &Correction,
 ) -> Result<Renewal, Problem> {
     for _ in 0..MAX_DRAWS {
         let new_code = (app.draw_code)();
-        let renewed = app.db.transaction(|tx| {
-            renew(
-                tx,
-                target,
-                correction,
-                new_code.clone(),
-                app.invitation_days,
-            )
-        });
+        let renewed = app
+            .db
+            .transaction(|tx| renew(tx, app, target, correction, new_code.clone()));
         match renewed.await {
             Ok(renewal) => return Ok(renewal),
             Err(error) => match error.constraint() {
                 Some("athlete_code_key") => {}
-                Some("athlete_email_key" | "athlete_phone_key") => {
+                Some("athlete_email_key" | "athlete_phone_key" | "athlete_person_key") => {
                     return Err(Problem::new(
                         Kind::AlreadyRegistered,
                         "Another athlete of your gym has this contact; nothing was changed.",
@@ -175,10 +179,10 @@ async fn renew_with_a_free_code(
 /// stops working. Otherwise the code stays.
 async fn renew(
     tx: Transaction,
+    app: &App,
     target: &Target,
     correction: &Correction,
     new_code: AthleteCode,
-    invitation_days: i32,
 ) -> Result<Renewal, QueryError> {
     let Some(found) = tx.query_opt(LOCK_TO_RENEW, &target.parameters()).await? else {
         return Ok(Renewal::NotYours);
@@ -199,7 +203,7 @@ async fn renew(
     let (email, phone) = corrected(&found, correction);
     let is_correction = email != found.get("email") || phone != found.get("phone");
     if history.get("is_double_click") && !is_correction && !was_revoked {
-        let athlete = Athlete::read(&tx, target.athlete_id).await?;
+        let athlete = Athlete::read(&tx, target.athlete_id, &app.app_url).await?;
         return Ok(Renewal::JustSent(Box::new(athlete)));
     }
     if history.get::<_, i64>("renewals") >= MAX_RENEWALS {
@@ -219,14 +223,16 @@ async fn renew(
         ];
         tx.query(CORRECT_ATHLETE, &corrected).await?;
     }
-    let invitation: [Parameter<'_>; 4] = [
+    let time_zone: TimeZone = found.get("time_zone");
+    let invitation: [Parameter<'_>; 5] = [
         athlete,
         (&Channel::to(email.as_ref()), Type::TEXT),
-        (&invitation_days, Type::INT4),
+        (&app.invitation_days, Type::INT4),
         (&LEASE.as_secs_f64(), Type::FLOAT8),
+        (&time_zone, Type::TEXT),
     ];
     tx.query(INVITE_AGAIN, &invitation).await?;
-    let athlete = Athlete::read(&tx, target.athlete_id).await?;
+    let athlete = Athlete::read(&tx, target.athlete_id, &app.app_url).await?;
     Ok(Renewal::Queued(Gym::from(&found), Box::new(athlete)))
 }
 

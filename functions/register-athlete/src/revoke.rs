@@ -10,11 +10,11 @@ use shared::platform::{
 ///
 /// $1 subject, $2 business, $3 athlete.
 ///
-/// No row: the athlete is not in a gym of the caller's.
+/// No row: the athlete is not on the roster of a gym of the caller's.
 const LOCK_TO_REVOKE: &str = "-- lock_to_revoke
     SELECT athlete.user_id IS NOT NULL AS is_linked
     FROM gym_of($1, $2) AS gym JOIN athlete ON athlete.invited_by = gym.id
-    WHERE athlete.id = $3
+    WHERE athlete.id = $3 AND athlete.removed_at IS NULL
     FOR UPDATE OF athlete";
 
 /// Revokes the open invitation. $1 athlete. No row: no invitation was open.

@@ -42,12 +42,13 @@ const LOCK_CALLER: &str = r#"-- lock_caller
 const CODE_ATTEMPTS: &str = "-- code_attempts
     SELECT is_locked, retry_after FROM code_attempts($1)";
 
-/// Locks the athletes that may be the caller: of several callers who claim one athlete, the first gets it.
+/// Locks the athletes that may be the caller: of several callers who claim one athlete, the first gets it. An athlete who shares
+/// the address of another is claimed by the code alone.
 ///
 /// $1 code, $2 verified email.
 const LOCK_CANDIDATES: &str = "-- lock_candidates
     SELECT id FROM athlete
-    WHERE user_id IS NULL AND (athlete_code = $1 OR email = $2)
+    WHERE user_id IS NULL AND removed_at IS NULL AND (athlete_code = $1 OR email = $2 AND NOT shares_contact)
     ORDER BY id
     FOR UPDATE";
 
@@ -68,13 +69,13 @@ const LINK_ATHLETES: &str = "-- link_athletes
         FROM claimable
         WHERE NOT EXISTS (
             SELECT FROM athlete AS member
-            WHERE member.invited_by = claimable.invited_by AND member.user_id = $1
+            WHERE member.invited_by = claimable.invited_by AND member.user_id = $1 AND member.removed_at IS NULL
         )
         ORDER BY invited_by, by_code DESC
     ), linked AS (
         UPDATE athlete
         SET user_id = $1, linked_at = statement_timestamp(),
-            linked_via = CASE WHEN email = $4 THEN 'email' ELSE 'code' END
+            linked_via = CASE WHEN email = $4 AND NOT shares_contact THEN 'email' ELSE 'code' END
         FROM chosen
         WHERE athlete.id = chosen.id
     ), accepted AS (
@@ -93,7 +94,7 @@ const LINKED_ATHLETES: &str = "-- linked_athletes
            business.id AS business_id, business.name AS business_name,
            athlete.athlete_code IS NOT DISTINCT FROM $2 AS by_code
     FROM athlete JOIN business ON business.id = athlete.invited_by
-    WHERE athlete.user_id = $1
+    WHERE athlete.user_id = $1 AND athlete.removed_at IS NULL
     ORDER BY athlete.linked_at, athlete.id";
 
 /// The time since when the caller has been on the waitlist; null if they are not. $1 caller, $2 verified email.

@@ -19,8 +19,8 @@ const ME: &str = "-- me
     LATERAL (
         SELECT coalesce(json_agg(business), '[]') AS list
         FROM (
-            SELECT id, name, created_at FROM business
-            WHERE user_id = caller.id
+            SELECT id, name, locale, country, time_zone, created_at FROM business
+            WHERE user_id = caller.id AND closed_at IS NULL
             ORDER BY created_at DESC, id DESC LIMIT 200
         ) AS business
     ) AS owned,
@@ -30,7 +30,7 @@ const ME: &str = "-- me
             SELECT athlete.id AS athlete_id, json_build_object('id', business.id, 'name', business.name) AS business,
                    linked_via AS via, linked_at
             FROM athlete JOIN business ON business.id = athlete.invited_by
-            WHERE athlete.user_id = caller.id
+            WHERE athlete.user_id = caller.id AND athlete.removed_at IS NULL
             ORDER BY linked_at DESC, athlete.id DESC LIMIT 200
         ) AS athlete
     ) AS been";
@@ -46,6 +46,9 @@ struct Me {
 struct Business {
     id: Uuid,
     name: String,
+    locale: String,
+    country: Option<String>,
+    time_zone: String,
     created_at: Timestamp,
 }
 

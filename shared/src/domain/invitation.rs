@@ -54,6 +54,16 @@ closed_set! {
 }
 
 closed_set! {
+    /// Whoever ended an athlete's time in a gym.
+    pub enum RemovedBy {
+        /// The gym removed the athlete.
+        Gym = "gym",
+        /// The athlete left.
+        Athlete = "athlete",
+    }
+}
+
+closed_set! {
     /// The outcome of an attempt to send an invitation.
     pub enum AttemptOutcome {
         /// The provider took it.

@@ -17,7 +17,7 @@ use aws_sdk_sesv2::{
     primitives::Blob,
     types::{Destination, EmailContent, RawMessage, error::MessageRejected},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::civil::Date;
 use mail_builder::MessageBuilder;
 use std::str::FromStr;
 
@@ -177,8 +177,10 @@ struct Letter {
     full_name: Option<String>,
     athlete_code: String,
     link: String,
-    /// The last day, in UTC. An hour would be wrong for readers in other time zones.
+    /// The last day on which the code works.
     until: String,
+    /// True if other athletes have this address too: it does not identify the reader then.
+    is_shared: bool,
     /// True if a reply reaches the gym's owner.
     is_answered: bool,
 }
@@ -186,16 +188,23 @@ struct Letter {
 impl Letter {
     fn new(invitation: &Message, app_url: &AppUrl, language: Language) -> Self {
         let business = on_its_own(&invitation.business);
+        let full_name = invitation.full_name.as_deref().map(on_its_own);
+        let subject = match language {
+            Language::English => format!("{business} invites you to GymBrah"),
+            Language::Italian => format!("{business} ti invita su GymBrah"),
+        };
         Self {
-            subject: match language {
-                Language::English => format!("{business} invites you to GymBrah"),
-                Language::Italian => format!("{business} ti invita su GymBrah"),
+            // A parent who reads the mails of several children sees at once whose code it is.
+            subject: match &full_name {
+                Some(name) if invitation.is_shared => format!("{name}: {subject}"),
+                _ => subject,
             },
             business,
-            full_name: invitation.full_name.as_deref().map(on_its_own),
+            full_name,
             athlete_code: invitation.athlete_code.to_string(),
             link: invitation.link(app_url),
-            until: until(invitation.expires_at, language),
+            until: until(invitation.last_day, language),
+            is_shared: invitation.is_shared,
             is_answered: invitation.reply_to.is_some(),
         }
     }
@@ -240,7 +249,7 @@ impl Letter {
 }
 
 /// The last day, as it follows "until" and "fino": in Italian with the article, which depends on the day.
-fn until(end: Timestamp, language: Language) -> String {
+fn until(end: Date, language: Language) -> String {
     const MESI: [&str; 12] = [
         "gennaio",
         "febbraio",
@@ -255,7 +264,6 @@ fn until(end: Timestamp, language: Language) -> String {
         "novembre",
         "dicembre",
     ];
-    let end = end.to_zoned(TimeZone::UTC).date();
     match language {
         Language::English => end.strftime("%-d %B %Y").to_string(),
         Language::Italian => {
@@ -318,7 +326,8 @@ mod tests {
             full_name: Some("Ada".to_owned()),
             locale: locale.parse().unwrap(),
             athlete_code: AthleteCode::from_entropy(7),
-            expires_at: "2026-12-22T23:30:00Z".parse().unwrap(),
+            is_shared: false,
+            last_day: "2026-12-22".parse().unwrap(),
         }
     }
 
@@ -399,6 +408,33 @@ mod tests {
     }
 
     #[test]
+    fn at_a_shared_address_the_name_stands_first_and_the_code_is_asked_for() {
+        for (locale, subject, words, others) in [
+            (
+                "en",
+                "Kid Two: Iron Temple invites you to GymBrah",
+                "Sign up, and type your",
+                "you are in",
+            ),
+            (
+                "it",
+                "Kid Two: Iron Temple ti invita su GymBrah",
+                "Registrati e inserisci il tuo",
+                "non serve altro",
+            ),
+        ] {
+            let mut invitation = invitation("Iron Temple", locale);
+            invitation.full_name = Some("Kid Two".to_owned());
+            invitation.is_shared = true;
+            let [its_subject, text, html] = written(&invitation);
+            assert_eq!(its_subject, subject);
+            for part in [text, html] {
+                assert!(part.contains(words) && !part.contains(others), "{part}");
+            }
+        }
+    }
+
+    #[test]
     fn html_is_escaped_and_text_is_not() {
         for locale in ["en", "it"] {
             let mut invitation = invitation("<script>alert(1)</script> & \"Söhne\"", locale);
@@ -431,22 +467,10 @@ mod tests {
     #[test]
     fn last_day_is_written_as_people_say_it() {
         for (end, english, italian) in [
-            (
-                "2026-12-22T23:59:59Z",
-                "22 December 2026",
-                "al 22 dicembre 2026",
-            ),
-            (
-                "2027-01-01T00:00:00Z",
-                "1 January 2027",
-                "al 1º gennaio 2027",
-            ),
-            ("2027-05-08T12:00:00Z", "8 May 2027", "all’8 maggio 2027"),
-            (
-                "2027-08-11T12:00:00Z",
-                "11 August 2027",
-                "all’11 agosto 2027",
-            ),
+            ("2026-12-22", "22 December 2026", "al 22 dicembre 2026"),
+            ("2027-01-01", "1 January 2027", "al 1º gennaio 2027"),
+            ("2027-05-08", "8 May 2027", "all’8 maggio 2027"),
+            ("2027-08-11", "11 August 2027", "all’11 agosto 2027"),
         ] {
             let end = end.parse().unwrap();
             assert_eq!(until(end, Language::English), english);

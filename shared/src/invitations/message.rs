@@ -1,7 +1,7 @@
 //! The content of an invitation, the same for every channel, and the errors of sending it.
 
 use crate::domain::{AthleteCode, Locale};
-use jiff::Timestamp;
+use jiff::civil::Date;
 use std::str::FromStr;
 
 /// The content of an invitation.
@@ -15,17 +15,20 @@ pub struct Message {
     pub reply_to: Option<String>,
     /// The athlete's name, if the gym gave one.
     pub full_name: Option<String>,
+    /// True if other athletes of the gym have this contact too.
+    pub is_shared: bool,
+    /// The language the athlete is written to.
     pub locale: Locale,
     pub athlete_code: AthleteCode,
-    /// The time until which the code works.
-    pub expires_at: Timestamp,
+    /// The last day on which the code works, in the gym's time zone.
+    pub last_day: Date,
 }
 
 impl Message {
     /// The address of the page that takes the code, with the code in it. Opening the page does not use the code.
     #[must_use]
-    pub fn link(&self, AppUrl(app_url): &AppUrl) -> String {
-        format!("{app_url}/join?code={}", self.athlete_code)
+    pub fn link(&self, app_url: &AppUrl) -> String {
+        app_url.join(&self.athlete_code)
     }
 }
 
@@ -60,6 +63,15 @@ impl From<&Locale> for Language {
 /// The address of the app, without a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppUrl(pub(crate) String);
+
+impl AppUrl {
+    /// The address of the page that takes a code, with the code in it. Opening the page does not use the code.
+    #[must_use]
+    pub fn join(&self, athlete_code: &AthleteCode) -> String {
+        let Self(app_url) = self;
+        format!("{app_url}/join?code={athlete_code}")
+    }
+}
 
 /// The longest address of the app: a longer one would leave no room for the gym's name in a text message.
 const MAX_APP_URL: usize = 60;

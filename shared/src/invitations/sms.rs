@@ -205,7 +205,8 @@ mod tests {
             full_name: None,
             locale: locale.parse().unwrap(),
             athlete_code: AthleteCode::from_entropy(7),
-            expires_at: "2026-12-22T23:30:00Z".parse().unwrap(),
+            is_shared: false,
+            last_day: "2026-12-22".parse().unwrap(),
         };
         message(&invitation, &app_url.parse().unwrap())
     }

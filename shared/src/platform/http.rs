@@ -6,7 +6,7 @@ mod query;
 mod request;
 mod response;
 
-pub use fields::{Fields, MAX_BODY, Noted, body, bytes, media_type};
+pub use fields::{Edit, Fields, MAX_BODY, Noted, body, bytes, media_type};
 pub use page::{List, Page, Position};
 pub use query::{Query, no_query, page};
 pub use request::{Request, path_id, route, unknown_route};

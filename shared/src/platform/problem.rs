@@ -1,8 +1,9 @@
 //! What can go wrong with a request, as the client is told (RFC 9457, Problem Details for HTTP APIs).
 
-use crate::domain::ErrorCode;
+use crate::domain::{ErrorCode, Name};
 use serde::Serialize;
 use std::{borrow::Cow, error::Error, time::Duration};
+use uuid::Uuid;
 
 /// A kind of problem. A 4xx is the client's to mend, 500 is our bug, 503 says to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Kind {
     AlreadyLinked,
     /// Another athlete of the gym has this contact.
     AlreadyRegistered,
+    /// An athlete with another name has this contact, which may be the same person or not.
+    ContactInUse,
     /// The body is larger than the route takes.
     BodyTooLarge,
     /// The body is declared as something that the route does not read.
@@ -57,6 +60,11 @@ impl Kind {
                 409,
                 "already-registered",
                 "Another athlete has this contact",
+            ),
+            Self::ContactInUse => (
+                409,
+                "contact-in-use",
+                "An athlete with another name has this contact",
             ),
             Self::BodyTooLarge => (413, "body-too-large", "The body is too large"),
             Self::UnsupportedMediaType => (
@@ -164,6 +172,7 @@ pub struct Problem {
     kind: Kind,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
+    athlete: Option<Box<KnownAs>>,
     retry_after: Option<Duration>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -175,6 +184,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             errors: Vec::new(),
+            athlete: None,
             retry_after: None,
             cause: None,
         }
@@ -199,6 +209,18 @@ impl Problem {
         Self {
             errors,
             ..Self::new(Kind::InvalidInput, detail)
+        }
+    }
+
+    /// The contact is that of this athlete of the same gym, who has another name.
+    #[must_use]
+    pub fn contact_in_use(id: Uuid, full_name: Option<Name>) -> Self {
+        Self {
+            athlete: Some(Box::new(KnownAs { id, full_name })),
+            ..Self::new(
+                Kind::ContactInUse,
+                "If they are two people who share it, send the request with \"shared_contact\": true.",
+            )
         }
     }
 
@@ -270,6 +292,7 @@ impl Problem {
             detail: &self.detail,
             instance,
             errors: &self.errors,
+            athlete: self.athlete.as_deref(),
         }
     }
 }
@@ -285,6 +308,15 @@ pub struct Document<'a> {
     instance: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    athlete: Option<&'a KnownAs>,
+}
+
+/// An athlete whom a problem is about, as their gym knows them.
+#[derive(Debug, Serialize)]
+struct KnownAs {
+    id: Uuid,
+    full_name: Option<Name>,
 }
 
 /// Both values, or the errors of both.

@@ -80,6 +80,34 @@ pub struct Fields {
     errors: Vec<FieldError>,
 }
 
+/// A change of what is stored under a field that may be empty.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Edit<T> {
+    /// The field is absent: the value stays.
+    Keep,
+    /// The field is null: there is no value any more.
+    Clear,
+    /// The new value.
+    Set(T),
+}
+
+impl<T> Edit<T> {
+    /// Whether anything changes.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        !matches!(self, Self::Keep)
+    }
+
+    /// The new value, if there is one.
+    #[must_use]
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Keep | Self::Clear => None,
+        }
+    }
+}
+
 /// The sign that a field had an error, which its [`Fields`] have noted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Noted(());
@@ -141,6 +169,18 @@ impl Fields {
             },
             Some(_) => Err(self.note(name, ErrorCode::WrongType, "must be a string")),
         }
+    }
+
+    /// Takes out a string that may be absent, or null to clear what is stored.
+    pub fn edit<T: FromStr<Err = ValidationError>>(
+        &mut self,
+        name: &str,
+    ) -> Result<Edit<T>, Noted> {
+        if self.fields.get(name) == Some(&Value::Null) {
+            self.fields.remove(name);
+            return Ok(Edit::Clear);
+        }
+        Ok(self.optional(name)?.map_or(Edit::Keep, Edit::Set))
     }
 
     /// Takes out a string that must be there.
@@ -255,6 +295,12 @@ impl Fields {
     #[must_use]
     pub fn place(&self) -> String {
         self.place.to_string()
+    }
+
+    /// Whether there are no fields at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
     }
 
     /// Whether there is no such member, or it is null.
