@@ -1,10 +1,7 @@
 use serde_json::json;
 use shared::{
     domain::{Channel, ErrorCode, InvitationStatus, LinkedVia},
-    platform::{
-        config::{ConfigError, Variables},
-        db::DbConfig,
-    },
+    platform::config::Variables,
 };
 use std::{cell::RefCell, collections::BTreeSet};
 use tests::{

@@ -20,6 +20,7 @@ mod races;
 mod relay;
 mod released;
 mod renewals;
+mod roles;
 mod signup;
 mod tls;
 mod tracking;

@@ -3,6 +3,7 @@
 mod login;
 
 pub use login::{FUNCTIONS_ROLE, let_functions_in};
+pub use shared::platform::db::Credentials;
 
 use refinery::{Runner, error::Kind};
 use serde::Serialize;

@@ -97,7 +97,8 @@ impl Pooler {
             (&server.user, &server.password),
             (&functions.username, &functions.password),
         ];
-        let lines = logins.map(|(user, password)| format!("{} {}\n", quoted(user), quoted(password)));
+        let lines =
+            logins.map(|(user, password)| format!("{} {}\n", quoted(user), quoted(password)));
         fs::write(&users, lines.concat())?;
         fs::write(&settings, settings_of(program, server, port, &users))?;
 
