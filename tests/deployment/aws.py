@@ -49,6 +49,8 @@ class Aws:
         self.asleep = 0
         # Environments of the account, which moto does not count.
         self.environments = 1000
+        # Whether the stack that was deployed last is protected.
+        self.is_protected = False
         # What the stack is said to be, instead of what it is; to delete it changes no more than that.
         self.status = None
 
@@ -131,6 +133,10 @@ class Front(BaseHTTPRequestHandler):
             body = self.transformed(body)
         if b"Action=ExecuteChangeSet" in body and b"aws-sam-cli-managed" not in body:
             self.aws.events.append("deploy")
+        if b"Action=UpdateTerminationProtection" in body:  # moto has none
+            self.aws.is_protected = b"EnableTerminationProtection=true" in body
+            result = b"<UpdateTerminationProtectionResult><StackId>x</StackId></UpdateTerminationProtectionResult>"
+            return self.send(200, {}, b"<UpdateTerminationProtectionResponse>%s</UpdateTerminationProtectionResponse>" % result)
         if b"Action=DeleteStack" in body:
             self.aws.events.append("delete")
             self.aws.status = "DELETE_COMPLETE"

@@ -196,6 +196,7 @@ class AroundADeployment(unittest.TestCase):
         return said.getvalue()
 
     def test_a_stack_that_is_made_is_protected(self):
+        self.assertTrue(self.aws.is_protected)
         cloudformation = boto3.client("cloudformation")
         policy = cloudformation.get_stack_policy(StackName=STACK)["StackPolicyBody"]
         self.assertIn("LogicalResourceId/UserPool", policy)
