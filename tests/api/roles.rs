@@ -2,7 +2,7 @@
 
 use migrate::{Credentials, FUNCTIONS_ROLE, let_functions_in};
 use serde_json::json;
-use shared::db::QueryError;
+use shared::platform::db::QueryError;
 use tests::{run, story};
 use uuid::Uuid;
 

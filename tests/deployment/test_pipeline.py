@@ -1,6 +1,6 @@
 """The way from a commit to a running system, as far as it goes without an account at AWS.
 
-`.ci/run` runs it, after deploy/build.sh has built for this machine into target/ci/build.
+`.ci/run` runs it, after .ci/arm64 has built with deploy/build.sh into target/ci/build-arm64.
 """
 
 import base64
@@ -36,7 +36,7 @@ import restore  # noqa: E402
 import rotate  # noqa: E402
 import smoke  # noqa: E402
 
-BUILD = ROOT / "target" / "ci" / "build"
+BUILD = ROOT / "target" / "ci" / "build-arm64"
 
 STACK = "gymbrah-onboarding-staging"
 
