@@ -322,7 +322,7 @@ def token_of_nobody(session: boto3.Session, stack_outputs: Mapping[str, str], en
         return environment.get("SMOKE_TOKEN")
     pool, client = stack_outputs["UserPoolId"], stack_outputs["CheckClientId"]
     cognito = session.client("cognito-idp")
-    address, password = "smoke-test@example.com", f"Aa1{secrets.token_urlsafe(30)}"
+    address, password = "smoke-test@example.com", f"Aa1!{secrets.token_urlsafe(30)}"
     try:
         attributes = [{"Name": "email", "Value": address}, {"Name": "email_verified", "Value": "false"}]
         cognito.admin_create_user(UserPoolId=pool, Username=address, UserAttributes=attributes, MessageAction="SUPPRESS")

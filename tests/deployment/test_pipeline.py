@@ -260,7 +260,8 @@ class AroundADeployment(unittest.TestCase):
 
     def test_the_boundary_of_the_deploying_role_is_found(self):
         self.assertIsNone(deploy.Account(boto3.Session(), {}).boundary("staging"))
-        document = '{"Version": "2012-10-17", "Statement": []}'
+        statement = {"Effect": "Allow", "Action": "sns:Publish", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         boto3.client("iam").create_policy(PolicyName="gymbrah-onboarding-staging-boundary", PolicyDocument=document)
         arn = deploy.Account(boto3.Session(), {}).boundary("staging")
         self.assertTrue(arn.endswith(":policy/gymbrah-onboarding-staging-boundary"))
@@ -269,7 +270,10 @@ class AroundADeployment(unittest.TestCase):
 
     def test_versions_that_nothing_goes_back_to_are_removed_and_the_aliass_own_never(self):
         functions = boto3.client("lambda")
-        name = deploy.resources(boto3.client("cloudformation"), STACK)["JoinWaitlist"]
+        name, document = "pruned", json.dumps({"Version": "2012-10-17", "Statement": []})
+        role = boto3.client("iam").create_role(RoleName="pruned", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        code = {"ZipFile": zipped("first")}
+        functions.create_function(FunctionName=name, Runtime="provided.al2023", Role=role, Handler="x", Code=code)
         for n in range(deploy.KEPT_VERSIONS + 3):
             functions.update_function_code(FunctionName=name, ZipFile=zipped(f"version {n}"))
             functions.publish_version(FunctionName=name)
@@ -277,7 +281,7 @@ class AroundADeployment(unittest.TestCase):
         oldest = min(existing, key=int)
         functions.create_alias(FunctionName=name, Name="kept", FunctionVersion=oldest)
         with redirect_stdout(io.StringIO()):
-            deploy.prune(functions, {"JoinWaitlist": name}, ["JoinWaitlist"])
+            deploy.prune(functions, {"Pruned": name}, ["Pruned"])
         left = {v["Version"] for v in functions.list_versions_by_function(FunctionName=name)["Versions"]} - {"$LATEST"}
         self.assertEqual(left, {oldest, *sorted(existing, key=int)[-deploy.KEPT_VERSIONS:]})
 
