@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Tries every route of a running system, as somebody without a token: `deploy/smoke.py URL`.
+"""Tries every route of a running system, as somebody without a token: `deploy/smoke.py URL`; and with SMOKE_TOKEN, an ID token in
+the environment, whatever can be asked by somebody who has nothing.
 
 The routes are those of template.yaml. Those that need a token must refuse; the others are sent what OPEN_ROUTES has, and must
 answer as it says.
@@ -7,6 +8,7 @@ answer as it says.
 
 import argparse
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -22,6 +24,15 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
 # nothing.
 OPEN_ROUTES = {"POST /waitlist": ({"email": "smoke-test@example.com"}, 202)}
 
+# What somebody who is signed in and has nothing may ask, and changes nothing by it: each goes through the authorizer to the database.
+SIGNED_IN = [
+    ("GET", "/me", 200),
+    ("GET", "/me/workouts", 200),
+    ("GET", "/businesses", 200),
+    ("GET", "/workouts", 200),
+    ("GET", "/businesses/{business_id}/athletes", 404),
+]
+
 # Stands for any id in a path.
 NO_ONES_ID = "00000000-0000-7000-8000-000000000000"
 
@@ -36,7 +47,7 @@ class Try(NamedTuple):
     status: int
 
 
-def tries(template: Path = TEMPLATE) -> list[Try]:
+def tries(template: Path = TEMPLATE, token: str | None = None) -> list[Try]:
     """What is sent: the routes of the template in their order, and one that does not exist."""
     planned = []
     resources = yaml_parse(template.read_text())["Resources"].values()
@@ -48,7 +59,7 @@ def tries(template: Path = TEMPLATE) -> list[Try]:
                 continue
             route = event["Properties"]
             method, path = route["Method"], route["Path"]
-            if route.get("Auth", {}).get("Authorizer") == "NONE":
+            if "Authorizer" not in route.get("Auth", {}):
                 if f"{method} {path}" not in OPEN_ROUTES:
                     raise SystemExit(f"{method} {path} needs no token, and OPEN_ROUTES does not say what it answers")
                 body, status = OPEN_ROUTES[f"{method} {path}"]
@@ -57,6 +68,8 @@ def tries(template: Path = TEMPLATE) -> list[Try]:
                 planned.append(Try(method, path, None, None, 401))
                 planned.append(Try(method, path, "not.a.token", None, 401))
     planned.append(Try("GET", "/no-such-route", None, None, 404))
+    if token:
+        planned += [Try(method, path, token, None, status) for method, path, status in SIGNED_IN]
     return planned
 
 
@@ -77,17 +90,19 @@ def send(base_url: str, request: Try) -> str:
         return str(error)
 
 
-def check(base_url: str, patience: float = 60) -> None:
+def check(base_url: str, patience: float = 60, token: str | None = None) -> None:
     """Tries everything, and exits if an answer is wrong. A new API can take some seconds to answer: wrong answers are asked for
     again until so many seconds have passed."""
     deadline = time.monotonic() + patience
     wrong = []
-    for request in tries():
+    if not token:
+        print("nobody is signed in: SMOKE_TOKEN has no token")
+    for request in tries(token=token):
         answer = send(base_url, request)
         while answer != str(request.status) and time.monotonic() < deadline:
             time.sleep(2)
             answer = send(base_url, request)
-        kind = "a wrong token" if request.token else "no token"
+        kind = "no token" if not request.token else "a good token" if request.token == token else "a wrong token"
         line = f"{request.method} {request.path} with {kind}: {answer}"
         if answer != str(request.status):
             line += f" instead of {request.status}"
@@ -102,4 +117,4 @@ if __name__ == "__main__":
     arguments.add_argument("url", help="where the system answers, without a slash at the end")
     arguments.add_argument("--patience", type=float, default=60, help="seconds to wait for right answers (default: 60)")
     given = arguments.parse_args()
-    sys.exit(check(given.url, given.patience))
+    sys.exit(check(given.url, given.patience, os.environ.get("SMOKE_TOKEN")))

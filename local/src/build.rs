@@ -1,13 +1,19 @@
 //! Building the functions' binaries.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::workspace::{Workspace, cargo};
+
+/// The variable with a directory of programs that are run in the place of the functions' binaries: those of another processor, for
+/// instance, each behind an emulator.
+const FUNCTIONS: &str = "LOCAL_FUNCTIONS";
 
 /// The binaries of the workspace, by name.
 pub type Binaries = HashMap<String, PathBuf>;
@@ -47,7 +53,26 @@ pub fn binaries(workspace: &Workspace) -> Result<Binaries> {
     if !output.status.success() {
         bail!("the functions don't build: see cargo's messages above");
     }
-    Ok(executables(&output.stdout))
+    let mut binaries = executables(&output.stdout);
+    if let Some(directory) = env::var_os(FUNCTIONS) {
+        replace(&mut binaries, Path::new(&directory))?;
+    }
+    Ok(binaries)
+}
+
+/// Takes every program of a directory in the place of the binary of its name.
+fn replace(binaries: &mut Binaries, directory: &Path) -> Result<()> {
+    let programs = fs::read_dir(directory)
+        .with_context(|| format!("{FUNCTIONS}: can't read {}", directory.display()))?;
+    for program in programs {
+        let program = program?;
+        let name = program.file_name().to_string_lossy().into_owned();
+        match binaries.get_mut(&name) {
+            Some(binary) => *binary = program.path(),
+            None => bail!("{FUNCTIONS}: the workspace has no function {name}"),
+        }
+    }
+    Ok(())
 }
 
 fn executables(cargo_output: &[u8]) -> Binaries {
@@ -61,6 +86,18 @@ fn executables(cargo_output: &[u8]) -> Binaries {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_of_a_directory_take_the_place_of_binaries_and_no_other_name_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("migrate"), "").unwrap();
+        let built = |name: &str| Binaries::from([(name.to_owned(), PathBuf::from("/built"))]);
+        let mut binaries = built("migrate");
+        replace(&mut binaries, directory.path()).unwrap();
+        assert_eq!(binaries["migrate"], directory.path().join("migrate"));
+        let error = replace(&mut built("other"), directory.path()).unwrap_err();
+        assert!(error.to_string().contains("no function migrate"), "{error}");
+    }
 
     #[test]
     fn only_executables_are_read_from_what_cargo_prints() {

@@ -8,6 +8,7 @@ use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use migrate::{Credentials, FUNCTIONS_ROLE};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -152,8 +153,31 @@ impl Postgres {
     }
 
     /// How the functions connect to a database, by way of the pooler if there is one, as RDS writes it into its secret in Secrets
-    /// Manager.
+    /// Manager: as the role that the migrations have made for them.
     pub fn secret(&self, database: &str) -> Value {
+        let login = self.functions_login();
+        self.secret_of(database, &login.username, &login.password)
+    }
+
+    /// How the migrations connect to a database, as the owner of its tables.
+    pub fn owner_secret(&self, database: &str) -> Value {
+        self.secret_of(database, &self.user, &self.password)
+    }
+
+    /// The password is the server's own: who can log in there at all has it.
+    fn functions_login(&self) -> Credentials {
+        let password = if self.password.is_empty() {
+            cluster::PASSWORD
+        } else {
+            &self.password
+        };
+        Credentials {
+            username: FUNCTIONS_ROLE.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    fn secret_of(&self, database: &str, username: &str, password: &str) -> Value {
         let (host, port) = match &self.pooler {
             Some(pooler) => ("127.0.0.1", pooler.port()),
             None => (self.host.as_str(), self.port),
@@ -161,8 +185,8 @@ impl Postgres {
         json!({
             "host": host,
             "port": port,
-            "username": self.user,
-            "password": self.password,
+            "username": username,
+            "password": password,
             "dbname": database,
             "sslmode": "disable",
         })
@@ -208,6 +232,9 @@ impl Postgres {
         migrate::apply(&mut client, &migrate::runner())
             .await
             .context("the migrations fail on an empty database")?;
+        migrate::let_functions_in(&client, &self.functions_login())
+            .await
+            .context("the functions' role can't be given a password")?;
         Ok(name)
     }
 

@@ -114,11 +114,18 @@ impl Stack {
         )?;
         // Several stacks may share the services: each has a secret of its own.
         aws.put_secret(&database, &secret).await?;
+        let owner_secret = format!("{database}-owner");
+        aws.put_secret(&owner_secret, &postgres.owner_secret(&database))
+            .await?;
 
         let variables = |function: &str| {
             let mut variables = function_variables(aws, &database, &base_url);
             if function == "migrate" {
                 variables.extend(postgres.address_variables());
+                variables.extend([
+                    ("DATABASE_SECRET_ID", owner_secret.clone()),
+                    ("FUNCTIONS_SECRET_ID", database.clone()),
+                ]);
             }
             variables.extend(options.variables.iter().cloned());
             variables

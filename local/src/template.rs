@@ -90,13 +90,6 @@ struct Properties {
     timeout: Option<u64>,
     environment: Environment,
     events: BTreeMap<String, Event>,
-    auth: ApiAuth,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct ApiAuth {
-    default_authorizer: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -135,11 +128,6 @@ impl Template {
 
     fn parse(yaml: &str) -> Result<Self> {
         let document: Document = serde_saphyr::from_str(yaml)?;
-        let has_default_authorizer = document.resources.values().any(|resource| {
-            resource.kind == "AWS::Serverless::HttpApi"
-                && resource.properties.auth.default_authorizer.is_some()
-        });
-
         let mut template = Self {
             functions: Vec::new(),
             routes: Vec::new(),
@@ -160,8 +148,8 @@ impl Template {
                 let place = || format!("in the event {event_id} of {logical_id}");
                 match event.kind.as_str() {
                     "HttpApi" => {
-                        let route = route(&function, event.properties, has_default_authorizer);
-                        template.routes.push(route.with_context(place)?);
+                        let route = route(&function, event.properties).with_context(place)?;
+                        template.routes.push(route);
                     }
                     "ScheduleV2" => {
                         let expression = event.properties.schedule_expression;
@@ -192,7 +180,7 @@ impl Template {
     }
 }
 
-fn route(function: &str, event: EventProperties, has_default_authorizer: bool) -> Result<Route> {
+fn route(function: &str, event: EventProperties) -> Result<Route> {
     if !event.path.starts_with('/') || event.path.contains("+}") {
         bail!(
             "the local gateway knows paths like /a/{{b}}, not {:?}",
@@ -203,12 +191,11 @@ fn route(function: &str, event: EventProperties, has_default_authorizer: bool) -
     if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()) {
         bail!("the local gateway knows no method {method:?}");
     }
-    let is_open = event.auth.authorizer.as_deref() == Some("NONE");
     Ok(Route {
         method,
         path: event.path,
         function: function.to_owned(),
-        needs_token: has_default_authorizer && !is_open,
+        needs_token: event.auth.authorizer.is_some(),
     })
 }
 
@@ -244,7 +231,6 @@ Resources:
     Type: AWS::Serverless::HttpApi
     Properties:
       Auth:
-        DefaultAuthorizer: Jwt
         Authorizers:
           Jwt:
             JwtConfiguration:
@@ -269,7 +255,7 @@ Resources:
       Events:
         Register:
           Type: HttpApi
-          Properties: {ApiId: !Ref Api, Method: post, Path: "/businesses/{business_id}/athletes"}
+          Properties: {ApiId: !Ref Api, Method: post, Path: "/businesses/{business_id}/athletes", Auth: {Authorizer: Jwt}}
         EveryMinute:
           Type: ScheduleV2
           Properties: {ScheduleExpression: rate(1 minute)}
@@ -285,8 +271,6 @@ Resources:
             ApiId: !Ref Api
             Method: POST
             Path: /waitlist
-            Auth:
-              Authorizer: NONE
 "#;
 
     #[test]
@@ -330,9 +314,8 @@ Resources:
     }
 
     #[test]
-    fn without_a_default_authorizer_every_route_is_open_as_it_would_be_on_aws() {
-        let template =
-            Template::parse(&YAML.replace("DefaultAuthorizer: Jwt", "Other: x")).unwrap();
+    fn without_an_authorizer_of_its_own_a_route_is_open_as_it_would_be_on_aws() {
+        let template = Template::parse(&YAML.replace(", Auth: {Authorizer: Jwt}", "")).unwrap();
         assert!(template.routes.iter().all(|route| !route.needs_token));
     }
 

@@ -1,10 +1,7 @@
 use serde_json::json;
 use shared::{
     domain::{Channel, ErrorCode, InvitationStatus, LinkedVia},
-    platform::{
-        config::{ConfigError, Variables},
-        db::DbConfig,
-    },
+    platform::config::Variables,
 };
 use std::{cell::RefCell, collections::BTreeSet};
 use tests::{
@@ -137,7 +134,7 @@ fn a_function_is_given_the_variables_that_it_reads_and_no_others() {
                 "deliver-invitations" => deliver_invitations::App::from_variables(variables)
                     .await
                     .err(),
-                "migrate" => migrations_config(variables).err(),
+                "migrate" => migrate::Config::from_variables(variables).err(),
                 _ => shared::platform::App::from_variables(variables).await.err(),
             };
             assert!(errors.is_some(), "{} needs no variable", function.name);
@@ -184,14 +181,6 @@ fn texts<T: Copy>(all: &[T], as_str: impl Fn(T) -> &'static str) -> BTreeSet<Str
     all.iter()
         .map(|member| as_str(*member).to_owned())
         .collect()
-}
-
-/// What `migrate` reads.
-fn migrations_config(
-    mut variables: Variables<impl Fn(&str) -> Option<String>>,
-) -> Result<DbConfig, ConfigError> {
-    let config = DbConfig::from_variables(&mut variables);
-    variables.finish(config)
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod races;
 mod relay;
 mod released;
 mod renewals;
+mod roles;
 mod signup;
 mod tls;
 mod tracking;

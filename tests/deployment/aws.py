@@ -45,6 +45,14 @@ class Aws:
         self.events = []
         # What an invocation answers: the payload, and whether the function failed.
         self.answer = ({"applied": []}, False)
+        # How many invocations are refused first, as by a function that is Inactive.
+        self.asleep = 0
+        # Environments of the account, which moto does not count.
+        self.environments = 1000
+        # Whether the stack that was deployed last is protected.
+        self.is_protected = False
+        # What the stack is said to be, instead of what it is; to delete it changes no more than that.
+        self.status = None
 
     def __enter__(self):
         server = shutil.which("moto_server")
@@ -108,16 +116,35 @@ class Front(BaseHTTPRequestHandler):
         body = self.read_body()
         headers = {name: value for name, value in self.headers.items() if name.lower() not in ("transfer-encoding", "expect")}
         if re.fullmatch(r"/2015-03-31/functions/[^/]+/invocations", urlsplit(self.path).path):
+            if self.aws.asleep:
+                self.aws.asleep -= 1
+                self.aws.events.append("refused")
+                refusal = {"Type": "User", "Message": "The function is currently in the following state: Pending"}
+                return self.send(409, {"X-Amzn-ErrorType": "ResourceConflictException"}, json.dumps(refusal).encode())
             self.aws.events.append("invoke")
             payload, failed = self.aws.answer
             return self.send(200, {"X-Amz-Function-Error": "Unhandled"} if failed else {}, json.dumps(payload).encode())
+        if urlsplit(self.path).path.startswith("/2016-08-19/account-settings"):
+            limits = {"AccountLimit": {"ConcurrentExecutions": self.aws.environments}}
+            return self.send(200, {}, json.dumps(limits).encode())
         if self.command == "PUT" and urlsplit(self.path).path.endswith("/code"):
             self.aws.events.append("code")
         if b"Action=CreateChangeSet" in body:
             body = self.transformed(body)
         if b"Action=ExecuteChangeSet" in body and b"aws-sam-cli-managed" not in body:
             self.aws.events.append("deploy")
-        self.send(*self.aws.forward(self.command, self.path, headers, body))
+        if b"Action=UpdateTerminationProtection" in body:  # moto has none
+            self.aws.is_protected = b"EnableTerminationProtection=true" in body
+            result = b"<UpdateTerminationProtectionResult><StackId>x</StackId></UpdateTerminationProtectionResult>"
+            return self.send(200, {}, b"<UpdateTerminationProtectionResponse>%s</UpdateTerminationProtectionResponse>" % result)
+        if b"Action=DeleteStack" in body:
+            self.aws.events.append("delete")
+            self.aws.status = "DELETE_COMPLETE"
+            return self.send(200, {}, b"<DeleteStackResponse/>")
+        status, of_answer, answer = self.aws.forward(self.command, self.path, headers, body)
+        if self.aws.status and b"Action=DescribeStacks&" in body and b"managed-default" not in body:
+            answer = re.sub(rb"<StackStatus>[A-Z_]+<", f"<StackStatus>{self.aws.status}<".encode(), answer)
+        self.send(status, of_answer, answer)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any
 

@@ -17,6 +17,9 @@ SENDERS = {"RegisterAthlete", "DeliverInvitations"}
 # Statements that name no single resource, each for a reason.
 WIDE_STATEMENTS = {
     "SendTextMessages",  # a telephone number is no resource; topics are left out by name
+    "SendInvitations",  # in SES's sandbox the recipient is a resource too; the sender's address bounds it
+    "InvokeVersions",  # all versions of functions that are named
+    "TellCodeDeploy",  # all groups of an application that is named
 }
 
 # AWS's own policies, of which some name no resource either: all that SAM adds to a role, and nothing else.
@@ -29,6 +32,12 @@ MANAGED_POLICIES = {
 
 # Invoked by a deployment, by name, so that it is the newest code that migrates.
 WITHOUT_ALIAS = {"Migrate"}
+
+# CodeDeploy invokes it, before functions get their aliases' traffic.
+HOOK = "BeforeTraffic"
+
+# Resources whose loss loses data or locks everybody out.
+KEPT = {"UserPool", "UserPoolClient", "MailDomainIdentity", "UnrecordedMailEvents"}
 
 
 def of_type(template, kind):
@@ -46,6 +55,51 @@ def branches(value):
         _, one, other = value["Fn::If"]
         return branches(one) + branches(other)
     return [] if value == {"Ref": "AWS::NoValue"} else [value]
+
+
+def value_of(value, parameters, conditions, known=None):
+    """What CloudFormation makes of a value: Ref, Fn::If, Fn::Sub, Fn::Join and conditions; a resource is its own name."""
+    if isinstance(value, list):
+        found = (value_of(item, parameters, conditions, known) for item in value)
+        return [item for item in found if item != {"Ref": "AWS::NoValue"}]
+    if not isinstance(value, dict):
+        return value
+    known = known or {}
+
+    def inner(part):
+        return value_of(part, parameters, conditions, known)
+
+    match list(value.items()):
+        case [("Ref", "AWS::NoValue")]:
+            return value
+        case [("Ref", name)]:
+            return known.get(name, parameters.get(name, name))
+        case [("Condition", name)]:
+            return inner(conditions[name])
+        case [("Fn::If", [name, one, other])]:
+            return inner(one if inner(conditions[name]) else other)
+        case [("Fn::Equals", [one, other])]:
+            return str(inner(one)) == str(inner(other))
+        case [("Fn::Not", [one])]:
+            return not inner(one)
+        case [("Fn::And", all_of)]:
+            return all(inner(one) for one in all_of)
+        case [("Fn::Or", any_of)]:
+            return any(inner(one) for one in any_of)
+        case [("Fn::Join", [between, parts])]:
+            return between.join(inner(parts) if isinstance(inner(parts), list) else [inner(parts)])
+        case [("Fn::Sub", text)]:
+            text, variables = (text, {}) if isinstance(text, str) else text
+            names = {**parameters, **{name: inner(variable) for name, variable in variables.items()}}
+            return re.sub(r"\$\{([^!}]+)\}", lambda found: str(names.get(found[1], found[1])), text)
+    found = {name: inner(part) for name, part in value.items()}
+    return {name: part for name, part in found.items() if part != {"Ref": "AWS::NoValue"}}
+
+
+def as_deployed(template, value, **parameters):
+    """A value of the template, deployed with these parameters and the others' defaults."""
+    given = {name: parameter.get("Default", f"the {name}") for name, parameter in template["Parameters"].items()}
+    return value_of(value, {**given, **parameters}, template["Conditions"])
 
 
 def as_list(value):
@@ -99,7 +153,11 @@ def every_route_needs_a_token(template):
         yield "there is no JWT authorizer"
     for path, methods in body["paths"].items():
         for method, route in methods.items():
-            is_open = route.get("security", []) in ([], [{"NONE": []}])
+            is_open = not route.get("security")
+            for scheme in (name for way in route.get("security", []) for name in way):
+                # SAM's own NONE, too: API Gateway may refuse an API over it.
+                if scheme not in body.get("components", {}).get("securitySchemes", {}):
+                    yield f"{method.upper()} {path} has the scheme {scheme}, which is not defined"
             if is_open != ((method, path) in OPEN_ROUTES):
                 yield f"{method.upper()} {path} is {'open' if is_open else 'not open'}"
             elif not is_open and route["security"] != [{"Jwt": []}]:
@@ -127,9 +185,16 @@ def policies_name_their_actions_and_resources(template):
         if is_wide and sid not in WIDE_STATEMENTS:
             yield f"{name}, {sid}: no single resource"
     for name, role in of_type(template, "AWS::IAM::Role").items():
-        for arn in role["Properties"].get("ManagedPolicyArns", []):
+        for arn in as_deployed(template, role["Properties"].get("ManagedPolicyArns", [])):
             if arn.split(":policy/")[-1] not in MANAGED_POLICIES:
                 yield f"{name}: the managed policy {arn}"
+
+
+def every_role_is_bounded(template):
+    """The deploying role may make none that is not."""
+    for name, role in of_type(template, "AWS::IAM::Role").items():
+        if references(role["Properties"].get("PermissionsBoundary")) != {"PermissionsBoundary", "AWS::NoValue"}:
+            yield f"{name} has no boundary"
 
 
 def every_function_has_a_role_of_its_own(template):
@@ -139,6 +204,18 @@ def every_function_has_a_role_of_its_own(template):
             yield f"{name} shares its role"
 
 
+def mail_goes_out_by_one_address(template):
+    for name, statement in statements(template):
+        if any(action.startswith("ses:") for action in as_list(statement["Action"])):
+            sender = statement.get("Condition", {}).get("StringEquals", {}).get("ses:FromAddress")
+            if sender != {"Fn::Sub": "${MailSender}@${MailDomain}"}:
+                yield f"{name} sends from any address"
+            resources = [json.dumps(resource) for resource in as_list(statement["Resource"])]
+            for part in (":identity/*", ":configuration-set/"):
+                if not any(part in resource for resource in resources):
+                    yield f"{name} may not use {part}, about which SES asks"
+
+
 def only_the_senders_may_send(template):
     for name in functions(template):
         sends = any(action.startswith("ses:") or action == "sns:Publish" for action in allowed(template, name))
@@ -146,12 +223,23 @@ def only_the_senders_may_send(template):
             yield f"{name} may {'' if sends else 'not '}send"
 
 
-def who_is_told_of_the_secret_may_read_it_and_nobody_else(template):
+def who_is_told_of_a_secret_may_read_it_and_nobody_else(template):
     """Who is told of it is who opens the database: a Rust test holds the variables to what the code reads."""
     for name, function in functions(template).items():
-        is_told = "DATABASE_SECRET_ID" in function["Properties"].get("Environment", {}).get("Variables", {})
-        if is_told != ("secretsmanager:GetSecretValue" in allowed(template, name)):
-            yield f"{name} is {'' if is_told else 'not '}told of the secret"
+        variables = function["Properties"].get("Environment", {}).get("Variables", {})
+        told = references([value for variable, value in variables.items() if variable.endswith("SECRET_ID")])
+        role = function["Properties"]["Role"]["Fn::GetAtt"][0]
+        may_read = {
+            secret
+            for holder, statement in statements(template)
+            if holder == role and "secretsmanager:GetSecretValue" in as_list(statement["Action"])
+            for secret in references(statement["Resource"])
+        }
+        for secret in told ^ may_read:
+            yield f"{name} is {'' if secret in told else 'not '}told of {secret}"
+        owner = "MigrationsDatabaseSecretArn"
+        if (owner in told) != (name == "Migrate"):
+            yield f"{name} logs in as {'' if owner in told else 'not '}the owner of the tables"
 
 
 def logs_are_kept_for_a_time_and_traces_made(template):
@@ -173,6 +261,8 @@ def logs_are_kept_for_a_time_and_traces_made(template):
 
 def every_function_can_be_held_back(template):
     for name, function in functions(template).items():
+        if name == HOOK:  # as many as there are functions to check, and without a connection to the database
+            continue
         reserved = branches(function["Properties"].get("ReservedConcurrentExecutions", {"Ref": "AWS::NoValue"}))
         if not reserved:
             yield f"{name} takes as many environments as it likes"
@@ -201,8 +291,21 @@ def new_code_comes_by_the_alias(template):
     shifted = [alias for alias in aliases if "CodeDeployLambdaAliasUpdate" in alias.get("UpdatePolicy", {})]
     with_alias = {alias["Properties"]["FunctionName"]["Ref"] for alias in shifted}
     for name in functions(template):
-        if (name in with_alias) == (name in WITHOUT_ALIAS):
+        if (name in with_alias) == (name in WITHOUT_ALIAS | {HOOK}):
             yield f"{name} has {'an' if name in with_alias else 'no'} alias that CodeDeploy shifts"
+    for alias in shifted:
+        name = alias["Properties"]["FunctionName"]["Ref"]
+        if alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"].get("BeforeAllowTrafficHook") != {"Ref": HOOK}:
+            yield f"{name} gets its traffic unseen"
+    hook = functions(template).get(HOOK, {"Properties": {}})["Properties"]
+    # CodeDeploy's policy lets it invoke no other names.
+    if not str(as_deployed(template, hook.get("FunctionName"))).startswith("CodeDeployHook_"):
+        yield f"CodeDeploy may not invoke {HOOK}"
+    versions = {name.partition("Version")[0] for name in references(hook.get("Environment")) if "Version" in name}
+    code = hook.get("Code", {}).get("ZipFile", "")
+    for name in with_alias:
+        if name not in versions or f'"{name}": (' not in code:
+            yield f"{HOOK} does not check {name}"
     for name, group in of_type(template, "AWS::CodeDeploy::DeploymentGroup").items():
         alarms = [branch for branch in branches(group["Properties"].get("AlarmConfiguration", {})) if branch]
         if [references(branch) for branch in alarms] != [{"FunctionErrors", "ServerErrors"}]:
@@ -214,6 +317,24 @@ def a_release_makes_new_versions(template):
     for name, version in of_type(template, "AWS::Lambda::Version").items():
         if not name.startswith(f"{version['Properties']['FunctionName']['Ref']}Version{PARAMETERS['Release'][:10]}"):
             yield f"{name} does not follow Release"
+
+
+def a_failed_creation_leaves_nothing_in_the_way(template):
+    """What is kept with a good stack is removed with one that never came about, or the second try meets it."""
+    for name in KEPT:
+        resource = template["Resources"][name]
+        if resource.get("DeletionPolicy") != "RetainExceptOnCreate" or resource.get("UpdateReplacePolicy") != "Retain":
+            yield f"{name} is lost with the stack, or in the way of the next"
+    for name, pool in of_type(template, "AWS::Cognito::UserPool").items():
+        if as_deployed(template, pool["Properties"]["DeletionProtection"]) != "INACTIVE":
+            yield f"{name} can't be undone"
+        if as_deployed(template, pool["Properties"]["DeletionProtection"], DeletionProtection="true") != "ACTIVE":
+            yield f"{name} can't be protected"
+        # Cognito refuses a pool whose identity is not verified yet, and it is this stack that makes it.
+        if as_deployed(template, pool["Properties"]["EmailConfiguration"]) != {"EmailSendingAccount": "COGNITO_DEFAULT"}:
+            yield f"{name} needs a verified identity at once"
+        if as_deployed(template, pool["Properties"]["EmailConfiguration"], UserPoolMail="ses")["EmailSendingAccount"] != "DEVELOPER":
+            yield f"{name} can't send by SES"
 
 
 def nothing_waits_for_itself(template):
@@ -260,10 +381,51 @@ def alarms_reach_somebody(template):
                 yield f"{name} has no {member}"
 
 
+def alarms_tell_the_truth(template):
+    for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items():
+        properties = alarm["Properties"]
+        metrics = [m["MetricStat"]["Metric"] for m in properties.get("Metrics", []) if "MetricStat" in m] or [properties]
+        if len(properties.get("Metrics", [])) - sum("Expression" in m for m in properties.get("Metrics", [])) > 10:
+            yield f"{name} is made of more than ten metrics"
+        expressions = " ".join(m["Expression"] for m in properties.get("Metrics", []) if "Expression" in m)
+        # The newest moment has no data yet, and FILL makes a 0 of nothing.
+        if "FILL(" in expressions and properties.get("DatapointsToAlarm", properties["EvaluationPeriods"]) >= properties["EvaluationPeriods"]:
+            yield f"{name} forgets what it saw as soon as a moment has no data yet"
+        # An alarm is made before what it watches has any data. A database that is named is there.
+        if properties["TreatMissingData"] == "breaching" and properties.get("Namespace") != "AWS/RDS":
+            yield f"{name} rings while the stack is made"
+        if properties["TreatMissingData"] == "missing" and properties.get("InsufficientDataActions") != [{"Ref": "Alarms"}]:
+            yield f"{name} does not tell of silence"
+        for metric in metrics:
+            dimensions = [d["Name"] for d in as_deployed(template, metric.get("Dimensions", []), DatabaseClusterId="c")]
+            if metric["MetricName"] in ("FreeLocalStorage", "FreeStorageSpace") and "DBClusterIdentifier" in dimensions:
+                yield f"{name} watches what an Aurora cluster does not count"
+    # What takes back a deployment, or wakes somebody, is a share of the requests: of 3,500 one always fails.
+    for name in ("FunctionErrors", "ServerErrors", "Throttles", "ApiErrors", "TooManyRequests", "Unauthorized"):
+        metrics = template["Resources"].get(name, {}).get("Properties", {}).get("Metrics", [])
+        expression = " ".join(m.get("Expression", "") for m in metrics)
+        if not re.search(r">= \d+ AND .* > \(?.*0?\.\d+ \* FILL\((invocations|requests), 0\)", expression):
+            yield f"{name} is no share with a floor"
+
+
+def what_may_go_wrong_has_an_alarm(template):
+    watched = json.dumps([alarm["Properties"] for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()])
+    for metric in ("SMSMonthToDateSpentUSD", "TooManyRequests", "Unauthorized", "OldestQueuedInvitation", "Reputation.BounceRate",
+                   "Reputation.ComplaintRate", "ApproximateNumberOfMessagesVisible", "Lockouts"):
+        if f'"MetricName": "{metric}"' not in watched:
+            yield f"nobody is told of {metric}"
+    # The relay moves what is refused: only its tries tell.
+    in_vain = json.dumps(template["Resources"].get("InvitationsNotTaken", {}))
+    for outcome in ("sent", "retried", "failed"):
+        for function in SENDERS:
+            if f'"Id": "{"taken" if outcome == "sent" else "tried"}_{outcome}_' not in in_vain or function not in in_vain:
+                yield f"nobody is told that {function} tries in vain"
+
+
 def no_function_is_overlooked(template):
     """Who adds a function adds it to the alarms that are made of every function's counts."""
     alarms = of_type(template, "AWS::CloudWatch::Alarm")
-    for name in functions(template).keys() - WITHOUT_ALIAS:
+    for name in functions(template).keys() - WITHOUT_ALIAS - {HOOK}:
         for alarm in ("FunctionErrors", "Throttles"):
             if name not in references(alarms[alarm]["Properties"]["Metrics"]):
                 yield f"{alarm} does not know of {name}"
@@ -274,20 +436,27 @@ def no_function_is_overlooked(template):
 
 def the_dashboard_can_be_read(template):
     for name, dashboard in of_type(template, "AWS::CloudWatch::Dashboard").items():
-        text = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
-        try:
-            widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", text))["widgets"]
-        except ValueError as error:
-            yield f"{name} is no JSON: {error}"
-            continue
-        places = set()
-        for widget in widgets:
-            for x in range(widget["x"], widget["x"] + widget["width"]):
-                for y in range(widget["y"], widget["y"] + widget["height"]):
-                    if (x, y) in places or x >= 24:
-                        yield f"{name}: {widget['properties']['title']} has no place"
-                        break
-                    places.add((x, y))
+        for given in ({}, {"DatabaseClusterId": "cluster"}, {"DatabaseInstanceId": "instance"}):
+            yield from faults_of_a_dashboard(name, as_deployed(template, dashboard["Properties"]["DashboardBody"], **given))
+
+
+def faults_of_a_dashboard(name, text):
+    try:
+        widgets = json.loads(text)["widgets"]
+    except ValueError as error:
+        yield f"{name} is no JSON: {error}"
+        return
+    places = set()
+    for widget in widgets:
+        for metric in widget["properties"]["metrics"]:
+            if "" in metric:
+                yield f"{name}: {widget['properties']['title']} has an empty dimension, which CloudWatch refuses"
+        for x in range(widget["x"], widget["x"] + widget["width"]):
+            for y in range(widget["y"], widget["y"] + widget["height"]):
+                if (x, y) in places or x >= 24:
+                    yield f"{name}: {widget['properties']['title']} has no place"
+                    break
+                places.add((x, y))
 
 
 def parameters_explain_and_defend_themselves(template):
@@ -309,16 +478,21 @@ RULES = [
     every_route_needs_a_token,
     browsers_call_from_the_app_alone,
     policies_name_their_actions_and_resources,
+    every_role_is_bounded,
+    mail_goes_out_by_one_address,
     every_function_has_a_role_of_its_own,
     only_the_senders_may_send,
-    who_is_told_of_the_secret_may_read_it_and_nobody_else,
+    who_is_told_of_a_secret_may_read_it_and_nobody_else,
     logs_are_kept_for_a_time_and_traces_made,
     every_function_can_be_held_back,
     new_code_comes_by_the_alias,
     a_release_makes_new_versions,
+    a_failed_creation_leaves_nothing_in_the_way,
     nothing_waits_for_itself,
     dead_letters_are_kept,
     alarms_reach_somebody,
+    alarms_tell_the_truth,
+    what_may_go_wrong_has_an_alarm,
     no_function_is_overlooked,
     the_dashboard_can_be_read,
     parameters_explain_and_defend_themselves,

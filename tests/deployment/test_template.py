@@ -29,6 +29,11 @@ def let(raw, name, **changed):
     properties(raw, name).update(changed)
 
 
+def invitations(raw):
+    """The statement that lets RegisterAthlete send mails."""
+    return properties(raw, "RegisterAthlete")["Policies"][1]["Statement"][0]
+
+
 def policy(**statement):
     return {"Statement": [{"Sid": "X", "Effect": "Allow", **statement}]}
 
@@ -37,18 +42,24 @@ def policy(**statement):
 BREAKAGES = [
     (
         rules.every_route_needs_a_token,
-        lambda raw: drop(raw, "Api", "Auth") or properties(raw, "JoinWaitlist")["Events"]["Join"]["Properties"].pop("Auth"),
+        lambda raw: properties(raw, "Api")["Auth"]["Authorizers"].update(Jwt={"AuthorizerPayloadFormatVersion": "2.0", "FunctionArn": "x"}),
         "there is no JWT authorizer",
     ),
     (
         rules.every_route_needs_a_token,
-        lambda raw: properties(raw, "SignupLink")["Events"]["WhoAmI"]["Properties"].update(Auth={"Authorizer": "NONE"}),
+        lambda raw: properties(raw, "SignupLink")["Events"]["WhoAmI"]["Properties"].pop("Auth"),
         "GET /me is open",
     ),
     (
         rules.every_route_needs_a_token,
-        lambda raw: properties(raw, "JoinWaitlist")["Events"]["Join"]["Properties"].pop("Auth"),
+        lambda raw: properties(raw, "JoinWaitlist")["Events"]["Join"]["Properties"].update(Auth={"Authorizer": "Jwt"}),
         "POST /waitlist is not open",
+    ),
+    (
+        rules.every_route_needs_a_token,
+        lambda raw: properties(raw, "Api")["Auth"].update(DefaultAuthorizer="Jwt")
+        or properties(raw, "JoinWaitlist")["Events"]["Join"]["Properties"].update(Auth={"Authorizer": "NONE"}),
+        "POST /waitlist has the scheme NONE, which is not defined",
     ),
     (
         rules.browsers_call_from_the_app_alone,
@@ -78,6 +89,21 @@ BREAKAGES = [
         "AdministratorAccess",
     ),
     (
+        rules.every_role_is_bounded,
+        lambda raw: raw["Globals"]["Function"].pop("PermissionsBoundary"),
+        "SignupLinkRole has no boundary",
+    ),
+    (
+        rules.mail_goes_out_by_one_address,
+        lambda raw: invitations(raw).pop("Condition"),
+        "sends from any address",
+    ),
+    (
+        rules.mail_goes_out_by_one_address,
+        lambda raw: invitations(raw).update(Resource=[{"Fn::Sub": "arn:aws:ses:x:1:identity/${MailDomain}"}]),
+        "may not use :identity/*",
+    ),
+    (
         rules.every_function_has_a_role_of_its_own,
         lambda raw: [let(raw, name, Role={"Fn::GetAtt": ["Shared", "Arn"]}) for name in ("SignupLink", "Migrate")],
         "SignupLink shares its role",
@@ -93,14 +119,19 @@ BREAKAGES = [
         "DeliverInvitations may not send",
     ),
     (
-        rules.who_is_told_of_the_secret_may_read_it_and_nobody_else,
+        rules.who_is_told_of_a_secret_may_read_it_and_nobody_else,
         lambda raw: properties(raw, "Migrate").update(Policies=[]),
-        "Migrate is told of the secret",
+        "Migrate is told of DatabaseSecretArn",
     ),
     (
-        rules.who_is_told_of_the_secret_may_read_it_and_nobody_else,
+        rules.who_is_told_of_a_secret_may_read_it_and_nobody_else,
         lambda raw: raw["Globals"]["Function"]["Environment"]["Variables"].pop("DATABASE_SECRET_ID"),
-        "SignupLink is not told of the secret",
+        "SignupLink is not told of DatabaseSecretArn",
+    ),
+    (
+        rules.who_is_told_of_a_secret_may_read_it_and_nobody_else,
+        lambda raw: let(raw, "SignupLink", Environment={"Variables": {"DATABASE_SECRET_ID": {"Ref": "MigrationsDatabaseSecretArn"}}}),
+        "SignupLink logs in as the owner",
     ),
     (
         rules.logs_are_kept_for_a_time_and_traces_made,
@@ -142,11 +173,41 @@ BREAKAGES = [
         lambda raw: let(raw, "SignupLink", DeploymentPreference={"Enabled": False}) or drop(raw, "SignupLink", "AutoPublishAlias"),
         "GET /me passes the alias by",
     ),
+    (
+        rules.new_code_comes_by_the_alias,
+        lambda raw: raw["Globals"]["Function"]["DeploymentPreference"].pop("Hooks"),
+        "SignupLink gets its traffic unseen",
+    ),
+    (
+        rules.new_code_comes_by_the_alias,
+        lambda raw: let(raw, "BeforeTraffic", FunctionName="before-traffic"),
+        "CodeDeploy may not invoke",
+    ),
+    (
+        rules.new_code_comes_by_the_alias,
+        lambda raw: properties(raw, "BeforeTraffic")["Environment"]["Variables"].pop("VERSIONS"),
+        "BeforeTraffic does not check SignupLink",
+    ),
     (rules.a_release_makes_new_versions, lambda raw: drop(raw, "SignupLink", "AutoPublishCodeSha256"), "SignupLinkVersion"),
     (
         rules.nothing_waits_for_itself,
         lambda raw: raw["Globals"]["Function"]["DeploymentPreference"].update(Alarms=[{"Ref": "ApiErrors"}]),
         "a circle among",
+    ),
+    (
+        rules.a_failed_creation_leaves_nothing_in_the_way,
+        lambda raw: raw["Resources"]["MailDomainIdentity"].update(DeletionPolicy="Retain"),
+        "MailDomainIdentity is lost with the stack, or in the way",
+    ),
+    (
+        rules.a_failed_creation_leaves_nothing_in_the_way,
+        lambda raw: let(raw, "UserPool", DeletionProtection="ACTIVE"),
+        "UserPool can't be undone",
+    ),
+    (
+        rules.a_failed_creation_leaves_nothing_in_the_way,
+        lambda raw: raw["Parameters"]["UserPoolMail"].update(Default="ses"),
+        "UserPool needs a verified identity",
     ),
     (
         rules.dead_letters_are_kept,
@@ -166,6 +227,46 @@ BREAKAGES = [
         "Throttles has no TreatMissingData",
     ),
     (
+        rules.alarms_tell_the_truth,
+        lambda raw: let(raw, "DeadLetters", EvaluationPeriods=1),
+        "DeadLetters forgets what it saw",
+    ),
+    (
+        rules.alarms_tell_the_truth,
+        lambda raw: let(raw, "RelayStopped", TreatMissingData="breaching"),
+        "RelayStopped rings while the stack is made",
+    ),
+    (
+        rules.alarms_tell_the_truth,
+        lambda raw: drop(raw, "RelayStopped", "InsufficientDataActions"),
+        "RelayStopped does not tell of silence",
+    ),
+    (
+        rules.alarms_tell_the_truth,
+        lambda raw: let(raw, "DatabaseCapacity", MetricName="FreeLocalStorage"),
+        "DatabaseCapacity watches what an Aurora cluster does not count",
+    ),
+    (
+        rules.alarms_tell_the_truth,
+        lambda raw: properties(raw, "ServerErrors")["Metrics"].__setitem__(0, {"Id": "all", "Expression": "SUM(FILL(METRICS(), 0))"}),
+        "ServerErrors is no share with a floor",
+    ),
+    (
+        rules.alarms_tell_the_truth,
+        lambda raw: properties(raw, "FunctionErrors")["Metrics"].extend(properties(raw, "Throttles")["Metrics"][2:]),
+        "FunctionErrors is made of more than ten metrics",
+    ),
+    (
+        rules.what_may_go_wrong_has_an_alarm,
+        lambda raw: raw["Resources"].pop("TextMessageSpend"),
+        "nobody is told of SMSMonthToDateSpentUSD",
+    ),
+    (
+        rules.what_may_go_wrong_has_an_alarm,
+        lambda raw: raw["Resources"].pop("InvitationsNotTaken"),
+        "DeliverInvitations tries in vain",
+    ),
+    (
         rules.no_function_is_overlooked,
         lambda raw: properties(raw, "Throttles")["Metrics"].pop(),
         "Throttles does not know of RecordMailEvents",
@@ -179,6 +280,13 @@ BREAKAGES = [
         rules.the_dashboard_can_be_read,
         lambda raw: let(raw, "Dashboard", DashboardBody={"Fn::Sub": '{"widgets": [}'}),
         "no JSON",
+    ),
+    (
+        rules.the_dashboard_can_be_read,
+        lambda raw: properties(raw, "Dashboard")["DashboardBody"]["Fn::Sub"][1].update(
+            DatabaseWidget={"Fn::Sub": ', {"x": 16, "y": 24, "width": 8, "height": 6, "properties": {"title": "Connections", "metrics": [["AWS/RDS", "DatabaseConnections", "DBClusterIdentifier", "${DatabaseClusterId}"]]}}'}
+        ),
+        "Connections has an empty dimension",
     ),
     (
         rules.parameters_explain_and_defend_themselves,

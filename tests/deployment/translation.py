@@ -27,6 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PARAMETERS = {
     "AppUrl": "https://app.gymbrah.example/now",
     "DatabaseSecretArn": "arn:aws:secretsmanager:eu-south-1:123456789012:secret:gymbrah-AbCdEf",
+    "MigrationsDatabaseSecretArn": "arn:aws:secretsmanager:eu-south-1:123456789012:secret:rds!cluster-AbCdEf",
     "MailDomain": "gymbrah.example",
     "Release": "1790000000-0123abc",
 }

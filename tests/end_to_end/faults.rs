@@ -82,8 +82,8 @@ impl Rig {
             .expect("a database can be made");
         let mut secret = postgres.secret(&database);
         // A commit is on its way to the disk before it is answered, as on RDS: the local server does without that.
-        let role = "CREATE ROLE functions LOGIN; ALTER ROLE functions SET synchronous_commit = on;
-             GRANT pg_read_all_data, pg_write_all_data TO functions";
+        let role = "CREATE ROLE functions LOGIN IN ROLE onboarding_functions;
+             ALTER ROLE functions SET synchronous_commit = on";
         postgres.run(&database, role).await.expect("a role is made");
         secret["username"] = json!("functions");
         secret["password"] = new_password(postgres, &database).await;

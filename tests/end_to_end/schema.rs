@@ -208,6 +208,13 @@ fn nothing_went_wrong_inside(logs: &BTreeMap<String, String>) {
     for (function, log) in logs {
         let wrong: Vec<_> = log.lines().filter(is_wrong).collect();
         assert!(wrong.is_empty(), "{function}: {wrong:#?}");
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        for line in lines.filter(|line| line["message"] == "request") {
+            let id = line["span"]["id"].as_str().unwrap_or_default();
+            assert!(!id.is_empty(), "{function}: no id of Lambda's in {line}");
+        }
     }
 }
 

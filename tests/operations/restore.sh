@@ -80,6 +80,11 @@ serves() { # port, database
     roster=$(sql --port="$1" --dbname="$2" --command "BEGIN" \
         --command "SELECT id FROM sign_in('0196ffff-0000-7000-8000-000000000001', 'new@restored.example', 'New', NULL)" \
         --command "SELECT count(*) FROM roster" --command "ROLLBACK")
+    # As the role that the functions log in as: its rights are restored too, and no more than those.
+    sql --port="$1" --dbname="$2" --command 'SET ROLE onboarding_functions' --command 'SELECT count(*) FROM roster' >/dev/null ||
+        fail "the functions' role can't read the restored database"
+    ! sql --port="$1" --dbname="$2" --command 'SET ROLE onboarding_functions' --command 'TRUNCATE waitlist' >/dev/null 2>&1 ||
+        fail "the functions' role may truncate a table"
     [ "$(sed -n 2p <<<"$roster")" -gt 0 ] || fail "the restored roster is empty: $roster"
     refusal=$(sql --port="$1" --dbname="$2" --command \
         "INSERT INTO athlete SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))).* FROM athlete AS a LIMIT 1" 2>&1) &&

@@ -18,9 +18,16 @@ use shared::{
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// The largest number of invitations that are sent at the same time. SES takes a tenth of a second for each, so this is enough
-/// for 160 a second.
+/// The number of invitations that are sent at the same time at a usual rate.
 const AT_ONCE: usize = 16;
+
+/// The largest number of invitations that are sent at the same time.
+const AT_ONCE_MAX: usize = 200;
+
+/// The number of invitations that are sent at the same time, so that the rate is reached at the tenth of a second that SES takes, and at twice that.
+fn at_once(send_rate: u16) -> usize {
+    (usize::from(send_rate) / 5).clamp(AT_ONCE, AT_ONCE_MAX)
+}
 
 /// The longest time to send an invitation and record it. None is claimed that could not be finished before the deadline.
 const LONGEST_DELIVERY: Duration = Duration::from_secs(6);
@@ -111,7 +118,7 @@ pub async fn handle(app: &App, deadline: Instant) -> Result<Report, QueryError> 
         may_be_more = leased.len() == usize::from(app.send_rate);
         let mut outcomes = stream::iter(leased)
             .map(|leased| deliver(app, leased))
-            .buffer_unordered(AT_ONCE);
+            .buffer_unordered(at_once(app.send_rate));
         while let Some(outcome) = outcomes.next().await {
             *match outcome {
                 Some(AttemptOutcome::Sent) => &mut report.sent,
@@ -153,5 +160,21 @@ async fn deliver(app: &App, leased: Leased) -> Option<AttemptOutcome> {
             tracing::warn!(invitation_id = %leased.id, %error, "the attempt is not recorded");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rate_is_reached_while_ses_takes_a_fifth_of_a_second() {
+        for send_rate in [1, 14, 80, 81, 500, 1000] {
+            assert!(
+                at_once(send_rate) * 5 + 4 >= usize::from(send_rate),
+                "{send_rate}"
+            );
+        }
+        assert_eq!((at_once(1), at_once(u16::MAX)), (AT_ONCE, AT_ONCE_MAX));
     }
 }

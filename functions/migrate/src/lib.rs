@@ -1,8 +1,16 @@
 //! Brings the database to the newest schema: applies the files of `migrations/` that are not applied yet, in their order.
 
+mod login;
+
+pub use login::{FUNCTIONS_ROLE, let_functions_in};
+pub use shared::platform::db::Credentials;
+
 use refinery::{Runner, error::Kind};
 use serde::Serialize;
-use shared::platform::db::server_message;
+use shared::platform::{
+    config::{ConfigError, Variables},
+    db::{DbConfig, server_message},
+};
 use std::{error::Error, fmt};
 use tokio_postgres::Client;
 
@@ -12,6 +20,30 @@ mod embedded {
 
 /// The advisory lock of a run: refinery itself takes none, and two runs at once would fail.
 const LOCK: i64 = 0x6779_6d62_7261_6831; // "gymbrah1"
+
+/// The configuration of the function.
+pub struct Config {
+    /// How to connect to the server itself, as the owner of the tables.
+    pub database: DbConfig,
+    /// Name or ARN of the secret with which the functions log in.
+    pub functions_secret_id: String,
+}
+
+impl Config {
+    /// From environment variables.
+    pub fn from_variables(
+        mut variables: Variables<impl Fn(&str) -> Option<String>>,
+    ) -> Result<Self, ConfigError> {
+        let database = DbConfig::from_variables(&mut variables);
+        let functions_secret_id = variables.required("FUNCTIONS_SECRET_ID");
+        let (database, functions_secret_id) =
+            variables.finish(database.zip(functions_secret_id))?;
+        Ok(Self {
+            database,
+            functions_secret_id,
+        })
+    }
+}
 
 /// The result of a run.
 #[derive(Debug, Serialize, PartialEq, Eq)]
@@ -52,8 +84,10 @@ pub async fn apply(client: &mut Client, runner: &Runner) -> Result<Report, Migra
 /// The log of a deployment shows nothing but this text.
 #[derive(Debug)]
 pub enum MigrationError {
-    /// The lock can't be taken or given back.
-    Lock(tokio_postgres::Error),
+    /// The lock can't be taken or given back, or the functions' role not be changed.
+    Server(tokio_postgres::Error),
+    /// The functions can't be let in.
+    Login(String),
     /// The migrations can't be applied.
     Refused(refinery::Error),
 }
@@ -61,7 +95,12 @@ pub enum MigrationError {
 impl fmt::Display for MigrationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lock(error) => write!(f, "the lock of the migrations: {}", server_message(error)),
+            Self::Server(error) => write!(
+                f,
+                "the lock of the migrations, or the functions' login: {}",
+                server_message(error)
+            ),
+            Self::Login(reason) => f.write_str(reason),
             Self::Refused(error) => match error.kind() {
                 Kind::Connection(doing, cause) => match cause.downcast_ref() {
                     Some(cause) => write!(f, "{doing}: {}", server_message(cause)),
@@ -89,7 +128,7 @@ impl Error for MigrationError {}
 
 impl From<tokio_postgres::Error> for MigrationError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Lock(error)
+        Self::Server(error)
     }
 }
 

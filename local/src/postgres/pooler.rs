@@ -92,8 +92,14 @@ impl Pooler {
             directory.path().join("users.txt"),
         );
         let port = port::free()?;
-        let user = format!("{} {}\n", quoted(&server.user), quoted(&server.password));
-        fs::write(&users, user)?;
+        let functions = server.functions_login();
+        let logins = [
+            (&server.user, &server.password),
+            (&functions.username, &functions.password),
+        ];
+        let lines =
+            logins.map(|(user, password)| format!("{} {}\n", quoted(user), quoted(password)));
+        fs::write(&users, lines.concat())?;
         fs::write(&settings, settings_of(program, server, port, &users))?;
 
         // Interrupted, it waits for the transactions of the moment, in every version.

@@ -16,6 +16,7 @@ use deadpool_postgres::{
 use error::is_login_refused;
 pub use error::{QueryError, ServerError, server_message};
 use login::Login;
+pub use login::{Credentials, credentials};
 pub use remove::remove_athlete;
 use std::{cell::Cell, error::Error, sync::Arc, time::Duration};
 use tokio::{

@@ -43,7 +43,8 @@ where
             fmt::layer()
                 .json()
                 .flatten_event(true)
-                .with_current_span(false)
+                // Lambda's and the trace's id, on every line.
+                .with_current_span(true)
                 .with_span_list(false)
                 .with_writer(writer.clone())
                 .with_filter(lines),

@@ -18,6 +18,7 @@ use tokio::{
     runtime,
     time::{Instant, timeout_at},
 };
+use tracing::{Instrument, info_span};
 
 /// The part of a function's time-out that is kept for the response.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
@@ -88,7 +89,17 @@ where
     log::start(function_name());
     runtime(concurrency())?.block_on(async move {
         let app: &'static App = Box::leak(Box::new(app().await?));
-        run_concurrent(service_fn(move |event| handle(app, event))).await
+        run_concurrent(service_fn(move |event: LambdaEvent<Event>| {
+            // On every line: Lambda's own id joins them with its report of a crash and with API Gateway's line.
+            let LambdaEvent { context, .. } = &event;
+            let invocation = info_span!(
+                "invocation",
+                id = context.request_id,
+                trace = context.xray_trace_id
+            );
+            handle(app, event).instrument(invocation)
+        }))
+        .await
     })
 }
 

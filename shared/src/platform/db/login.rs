@@ -79,18 +79,8 @@ impl Login {
         {
             return Ok(config);
         }
-        let response = self
-            .secrets
-            .get_secret_value()
-            .secret_id(&self.secret_id)
-            .send()
-            .await;
-        let response = response
-            .map_err(|error| format!("the secret can't be read: {}", DisplayErrorContext(error)))?;
-        let config = Arc::new(parse(
-            response.secret_string().unwrap_or_default(),
-            &self.address,
-        )?);
+        let secret = read(&self.secrets, &self.secret_id).await?;
+        let config = Arc::new(configuration(secret, &self.address)?);
         *self.known.write().expect(LOCK) = Known {
             config: Some(Arc::clone(&config)),
             is_refused: false,
@@ -109,12 +99,45 @@ impl Login {
     }
 }
 
+/// A user of the database, and their password.
+pub struct Credentials {
+    /// The role's name.
+    pub username: String,
+    /// In the clear.
+    pub password: String,
+}
+
+/// The user and the password in a secret.
+pub async fn credentials(
+    secret_id: &str,
+    aws: &SdkConfig,
+) -> Result<Credentials, Box<dyn Error + Send + Sync>> {
+    let secret = read(&Client::new(aws), secret_id).await?;
+    Ok(Credentials {
+        username: secret.username,
+        password: secret.password,
+    })
+}
+
+async fn read(secrets: &Client, secret_id: &str) -> Result<Secret, Box<dyn Error + Send + Sync>> {
+    let answer = secrets.get_secret_value().secret_id(secret_id).send().await;
+    let answer = answer
+        .map_err(|error| format!("the secret can't be read: {}", DisplayErrorContext(error)))?;
+    secret(answer.secret_string().unwrap_or_default())
+}
+
 const LOCK: &str = "nothing panics while it holds this lock";
 
-fn parse(secret: &str, address: &Address) -> Result<Config, Box<dyn Error + Send + Sync>> {
+fn secret(text: &str) -> Result<Secret, Box<dyn Error + Send + Sync>> {
     // The parser's own message could repeat the password.
-    let secret: Secret = serde_json::from_str(secret)
-        .map_err(|_| "the secret is not RDS's JSON with username and password")?;
+    serde_json::from_str(text)
+        .map_err(|_| "the secret is not RDS's JSON with username and password".into())
+}
+
+fn configuration(
+    secret: Secret,
+    address: &Address,
+) -> Result<Config, Box<dyn Error + Send + Sync>> {
     let host = address.host.clone().or(secret.host);
     let host = host.ok_or("the secret has no host, and DATABASE_HOST is not set")?;
     let database = address.database.clone().or(secret.dbname);
@@ -142,6 +165,10 @@ fn parse(secret: &str, address: &Address) -> Result<Config, Box<dyn Error + Send
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str, address: &Address) -> Result<Config, Box<dyn Error + Send + Sync>> {
+        configuration(secret(text)?, address)
+    }
     use tokio_postgres::config::Host;
 
     const WHOLE: &str = r#"{"engine": "postgres", "host": "db.example", "port": 6432, "username": "u", "password": "p", "dbname": "d"}"#;
