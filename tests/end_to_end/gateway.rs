@@ -115,7 +115,7 @@ fn unknown_route_is_404() {
             (Method::GET, "/"),
             (Method::GET, "/waitlist"),
             (Method::DELETE, "/me"),
-            (Method::GET, "/businesses/"),
+            (Method::GET, "/gyms/"),
             (Method::GET, "/migrate"),
         ] {
             let response = somebody.send(method.clone(), path, None).await;
