@@ -2,6 +2,7 @@
 
 import os
 import re
+import uuid
 
 import schemathesis
 from schemathesis.openapi.checks import RejectedPositiveData
@@ -13,9 +14,11 @@ cursors: dict[str, str] = {}
 INEXPRESSIBLE = re.compile(
     "|".join(
         (
-            "has a typo: ",  # the check character of an athlete code
-            r"is in (#/athletes/\d+|row \d+) too$",  # two athletes with one contact
+            "^has a typo: ",  # the check character of an athlete code
+            r"^is in (#/athletes/\d+|row \d+) too$",  # two athletes with one contact
             "is no athlete of this gym$",
+            "^must be a time zone of the IANA database",  # of this form, and in no database
+            "^must be a country's code",  # two letters that are no country's
         )
     )
 )
@@ -32,7 +35,11 @@ def before_call(context, case, kwargs):
             case.query["cursor"] = cursors[path]
         else:
             del case.query["cursor"]
-    if case.operation.definition.raw["operationId"] == "assignWorkout":
+    operation = case.operation.definition.raw["operationId"]
+    if operation == "closeBusiness" and case.path_parameters.get("business_id") == os.environ["GYM"]:
+        # The other requests need this gym; those that are made on the way are closed.
+        case.path_parameters["business_id"] = str(uuid.uuid4())
+    if operation == "assignWorkout":
         case.body = {"business_id": os.environ["GYM"], "athlete_ids": os.environ["ATHLETES"].split()}
 
 
@@ -53,4 +60,4 @@ def filter_failure(context, failure, case, response):
     if problem["type"] == "urn:gymbrah:problem:invalid-athlete-code":
         return False
     # Of a spreadsheet the contract says only that it is text.
-    return not all("row" in fault or INEXPRESSIBLE.match(fault["detail"]) for fault in problem["errors"])
+    return not all("row" in fault or INEXPRESSIBLE.search(fault["detail"]) for fault in problem["errors"])
