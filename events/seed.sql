@@ -97,4 +97,10 @@ INSERT INTO workout_athlete (id, workout_id, athlete_id, business_id, selected, 
     ('04906788-a222-4317-964b-10ee579d8aa5', '019ca078-d780-7d65-959c-fb81e5596fdb', '019c940f-f640-7b77-8601-ca12e3b4ecd2', '019bbd77-be60-76c0-a810-5402e08f07d8', false, '2026-02-27T19:10:00Z')
 ON CONFLICT DO NOTHING;
 
+-- And what she wrote for herself, at Bruno's; and one of Giulia's that is archived.
+INSERT INTO workout (id, user_id, athlete_id, name, description, created_at, archived_at) VALUES
+    ('019cad3c-7180-7b6e-8f0c-5a3a1f0e9d11', 'cd7e016f-139b-4125-94ec-a959bcbbaf8b', '019c940f-f640-7b77-8601-ca12e3b4ecd2', 'Morning run', '5 km, easy', '2026-02-20T06:40:00Z', NULL),
+    ('019cb1a2-8f40-7c1e-9a55-2b7d1c0e4f63', 'e0409e8b-3359-4eda-88c4-fa33ccb2cda7', NULL,                                   'Arms',        NULL,         '2026-01-28T18:00:00Z', '2026-02-24T18:30:00Z')
+ON CONFLICT DO NOTHING;
+
 COMMIT;

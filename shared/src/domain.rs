@@ -4,6 +4,7 @@
 mod athlete_code;
 mod closed_set;
 mod country;
+mod description;
 mod email;
 mod error_code;
 mod invitation;
@@ -16,6 +17,7 @@ mod time_zone;
 
 pub use athlete_code::AthleteCode;
 pub use country::Country;
+pub use description::Description;
 pub use email::Email;
 pub use error_code::ErrorCode;
 pub use invitation::{AttemptOutcome, Channel, InvitationStatus, LinkedVia, RemovedBy};

@@ -203,6 +203,14 @@ fn a_cursor_of_somebody_elses_list_leads_nowhere_in_it() {
             .await
             .expect(200);
 
+        for gym in [&iron, &steel] {
+            let completions = gym.ids.filled_in("/me/workouts/{workout_id}/completions");
+            for _ in 0..2 {
+                let done = gym.athlete.post(&completions, &json!({})).await;
+                done.expect(201);
+            }
+        }
+
         for route in ROUTES.iter().filter(|route| route.is_list()) {
             let list = route.path();
             let (whose, who) = (iron.sender_of(route), steel.sender_of(route));

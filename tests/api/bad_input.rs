@@ -141,6 +141,13 @@ fn every_text_that_can_not_be_taken_is_named_by_its_pointer() {
             json!(true),
         ];
 
+        let descriptions = [
+            json!("x".repeat(10_001)),
+            json!("a\u{0}b"),
+            json!("\u{202e}gnol"),
+            json!("\n\n"),
+            json!(true),
+        ];
         let locales = [json!("italiano"), json!(7)];
         let codes = [json!("7ZQ4M"), json!(7)];
         let others = [json!({}), json!("x"), json!(7)];
@@ -152,6 +159,7 @@ fn every_text_that_can_not_be_taken_is_named_by_its_pointer() {
                     "email" => &emails[..],
                     "phone" => &phones,
                     "name" | "full_name" => &names,
+                    "description" => &descriptions,
                     "locale" => &locales,
                     "athlete_code" => &codes,
                     _ => &others,

@@ -57,14 +57,14 @@ fn the_table_names_every_field_and_parameter_of_the_contract() {
             let in_table = fields.iter().map(|field| field.pointer.replace("/0", ""));
             assert_eq!(
                 in_table.collect::<BTreeSet<_>>(),
-                contract.fields(route.method(), route.path()),
+                contract.fields(route.method(), route.contract_path()),
                 "the body of {}",
                 route.key
             );
             let in_table = route.query.iter().map(|&name| name.to_owned());
             assert_eq!(
                 in_table.collect::<BTreeSet<_>>(),
-                contract.parameters(route.method(), route.path()),
+                contract.parameters(route.method(), route.contract_path()),
                 "the query of {}",
                 route.key
             );

@@ -302,6 +302,9 @@ fn what_ends_a_line_or_passes_for_another_is_in_no_name() {
             let name = format!("Eve{c}Bcc: eve@evil.example");
             for route in ROUTES {
                 for field in route.fields(&gym.ids) {
+                    if field.is_description() {
+                        continue; // lines are what it is for
+                    }
                     let body = route.whole_body(&gym.ids).expect("it has a field");
                     let body = field.changed(&body, json!(name)).to_string();
                     let path = gym.ids.filled_in(route.path());
@@ -423,7 +426,7 @@ fn where_no_name_is_asked_for_they_are_refused() {
                 let path = gym.ids.filled_in(route.path());
                 let sender = gym.sender_of(route);
                 let mut fields = route.fields(&gym.ids);
-                fields.retain(|field| !field.is_name());
+                fields.retain(|field| !field.is_name() && !field.is_description());
                 // Each alone, and all of them.
                 let mut choices: Vec<_> = fields.chunks(1).collect();
                 choices.extend((fields.len() > 1).then_some(&fields[..]));

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod bad_input;
+mod completions;
 mod contract;
 mod documents;
 mod endings;
@@ -14,6 +15,7 @@ mod logs;
 mod mail_events;
 mod migrations;
 mod model;
+mod own_workouts;
 mod paging;
 mod pooler;
 mod query_plans;

@@ -214,9 +214,9 @@ async fn send_everything(app: &'static TestApp, overheard: &'static TestApp) {
     record_mail_events(&users).await;
 }
 
-/// Each to a gym of its own, from the eleventh on, so that none meets what another has done.
+/// Each to a gym of its own, so that none meets what another has done; from the 41st on, where nobody trains in two gyms.
 async fn send_valid_requests(&Users { app, overheard, .. }: &Users) {
-    for (route, number) in ROUTES.iter().zip(11..) {
+    for (route, number) in ROUTES.iter().zip(41..) {
         let gym = large_gym(app, overheard, number).await;
         let (sender, path) = (gym.sender_of(route), gym.ids.filled_in(route.path()));
         if route.is_list() {
@@ -248,15 +248,18 @@ async fn large_gym(app: &TestApp, overheard: &'static TestApp, number: u32) -> G
              WHERE invited_by = '{gym}' AND status = 'delivered' AND expires_at > now() + interval '1 day'"
         ))
         .await;
+    let athlete = known(app, overheard, &linked).await;
+    let own = athlete.post("/me/workouts", &json!({"name": "Run"})).await;
     Gym {
         owner: known(app, overheard, &format!("owner-{number}@large.example")).await,
-        athlete: known(app, overheard, &linked).await,
+        athlete,
         ids: Ids([
             gym.to_string(),
             invited[0].to_string(),
             invited[1].to_string(),
             linked_id.to_string(),
             numbered('e', 20 * (number - 1) + 1).to_string(),
+            tests::id(&own.expect(201)["workout_id"]).to_string(),
         ]),
         codes: Vec::new(),
     }
@@ -381,7 +384,11 @@ async fn follow_workouts(Users { owner, athlete, .. }: &Users) {
     read(athlete, "/me/workouts?limit=3").await;
     for workout in of_both_gyms {
         let path = format!("/me/workouts/{workout}");
-        for change in [json!({"selected": true}), json!({"completed": true})] {
+        for change in [
+            json!({"selected": true}),
+            json!({"completed": true}),
+            json!({"completed": false}),
+        ] {
             athlete.patch(&path, &change).await.expect(200);
         }
     }

@@ -163,6 +163,45 @@ fn fifty_accounts_that_prove_one_address_at_once_all_sign_in() {
 }
 
 #[test]
+fn fifty_assignments_of_overlapping_lists_do_not_deadlock() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let workout = owner.writes_workout("Leg day").await;
+        let load = format!(
+            "INSERT INTO athlete (id, athlete_code, invited_by, email)
+             SELECT gen_random_uuid(), lpad(n::text, 10, '0'), '{gym}', n || '@example.org'
+             FROM generate_series(1, 400) AS n"
+        );
+        let loaded = app.shared.postgres.run(&app.database, &load).await;
+        loaded.expect("athletes are loaded");
+        let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        let before = app.ask::<i64>(deadlocks).await;
+
+        let path = format!("/workouts/{workout}/assignments");
+        let mut bodies = Vec::new();
+        for n in 0..AT_ONCE {
+            // Each another choice of three quarters of them, in an order of its own.
+            let ids: serde_json::Value = app
+                .ask(&format!(
+                    "SELECT json_agg(id ORDER BY md5(id::text || {n})) FROM athlete WHERE (hashtext(id::text) + {n}) % 4 <> 0"
+                ))
+                .await;
+            bodies.push(json!({"business_id": gym, "athlete_ids": ids}));
+        }
+        let responses = join_all(bodies.iter().map(|body| owner.post(&path, body))).await;
+        assert_eq!(with_status(&responses, 200), AT_ONCE);
+        let assigned =
+            |response: &tests::Response| response.body["assigned"].as_array().map_or(0, Vec::len);
+        let stored: i64 = app.ask("SELECT count(*) FROM workout_athlete").await;
+        assert_eq!(responses.iter().map(assigned).sum::<usize>(), 400);
+        assert_eq!(stored, 400);
+        tokio::time::sleep(std::time::Duration::from_millis(1_200)).await; // The server counts once a second.
+        assert_eq!(app.ask::<i64>(deadlocks).await, before);
+    });
+}
+
+#[test]
 fn simultaneous_assignments_assign_a_workout_once() {
     story(async |app| {
         let owner = app.person("owner@iron.example");

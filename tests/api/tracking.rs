@@ -199,7 +199,7 @@ fn only_the_athlete_changes_their_assignment() {
             (json!({}), "#/selected"),
             (json!({"selected": "yes"}), "#/selected"),
             (json!({"completed": 1}), "#/completed"),
-            (json!({"selected": true, "name": "x"}), "#/name"),
+            (json!({"selected": true, "colour": "x"}), "#/colour"),
         ] {
             let response = not_linked.patch(&path, &body).await;
             assert_eq!(

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tests::story;
+use tests::{Gym, story};
 use uuid::Uuid;
 
 #[test]
@@ -165,5 +165,72 @@ fn five_hundred_athletes_are_assigned_and_one_more_is_refused() {
             .await
             .expect(200);
         assert_eq!(response["assigned"].as_array().map(Vec::len), Some(500));
+    });
+}
+
+#[test]
+fn an_author_renames_describes_and_archives_and_athletes_keep_what_they_have() {
+    story(async |app| {
+        let iron = Gym::open(app, "iron").await;
+        let (owner, ada) = (&iron.owner, &iron.athlete);
+        let path = iron.ids.filled_in("/workouts/{workout_id}");
+        let mine = iron.ids.filled_in("/me/workouts/{workout_id}");
+        let change = json!({"name": "Legs", "description": "5 × 5\nsquats"});
+        let changed = owner.patch(&path, &change).await.expect(200);
+        assert_eq!(
+            (&changed["name"], &changed["description"]),
+            (&change["name"], &change["description"])
+        );
+        let seen = ada.get(&mine).await.expect(200)["items"][0].clone();
+        assert_eq!(
+            (&seen["name"], &seen["description"]),
+            (&change["name"], &change["description"])
+        );
+        let cleared = owner.patch(&path, &json!({"description": null})).await;
+        let cleared = cleared.expect(200);
+        assert_eq!(
+            (&cleared["name"], &cleared["description"]),
+            (&json!("Legs"), &json!(null))
+        );
+        let nothing = owner.patch(&path, &json!({"name": null})).await;
+        assert_eq!((nothing.status, nothing.pointers()), (422, vec!["#/name"]));
+
+        for _ in 0..2 {
+            owner.delete(&path).await.expect(204);
+        }
+        assert_eq!(owner.get("/workouts").await.expect(200)["items"], json!([]));
+        assert!(owner.get(&path).await.expect(200)["archived_at"].is_string());
+        let body = json!({"business_id": iron.ids.filled_in("{business_id}"), "athlete_ids": [iron.ids.filled_in("{idle_id}")]});
+        let assignments = format!("{path}/assignments");
+        let refused = owner.post(&assignments, &body).await;
+        assert_eq!(
+            (refused.status, refused.problem()),
+            (409, "workout-archived")
+        );
+
+        let followers = owner.get(&assignments).await.expect(200);
+        assert_eq!(followers["items"].as_array().map(Vec::len), Some(2));
+        let change = json!({"selected": true, "completed": true});
+        let kept = ada.patch(&mine, &change).await.expect(200);
+        assert_eq!(kept["items"][0]["completions"], json!(1));
+    });
+}
+
+#[test]
+fn what_is_created_says_where_it_is() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let response = owner.post("/workouts", &json!({"name": "Legs"})).await;
+        let path = format!("/workouts/{}", response.id());
+        assert_eq!(response.header("location"), path);
+        assert_eq!(owner.get(&path).await.body, response.body);
+
+        let gym = owner.post("/businesses", &json!({"name": "Iron"})).await;
+        assert_eq!(gym.header("location"), format!("/businesses/{}", gym.id()));
+        let athletes = format!("/businesses/{}/athletes", gym.id());
+        let athlete = json!({"email": "ada@example.org"});
+        let athlete = owner.post(&athletes, &athlete).await;
+        let path = format!("{athletes}/{}", athlete.id());
+        assert_eq!(athlete.header("location"), path);
     });
 }

@@ -20,7 +20,7 @@ fn every_sample_event_gets_the_answer_that_was_accepted() {
         let events = shared().await.workspace.root.join("events");
         let rows = read(&events, "seed.sql");
         let empty_and_seed = format!(
-            r#"TRUNCATE "user", identity, business, athlete, invitation, workout, workout_athlete, waitlist, athlete_code_attempt; {rows}"#
+            r#"TRUNCATE "user", identity, business, athlete, invitation, workout, workout_athlete, completion, waitlist, athlete_code_attempt; {rows}"#
         );
         let samples = stems(&events, "json");
         for sample in &samples {

@@ -10,16 +10,18 @@ pub(crate) fn braced(name: &str) -> String {
 
 /// An id for each of [`Ids::NAMES`].
 #[derive(Clone)]
-pub struct Ids(pub [String; 5]);
+pub struct Ids(pub [String; 6]);
 
 impl Ids {
-    /// Of the gym, of an athlete who is invited and has the workout, of one who has not, of one who is linked, and of the workout.
-    pub const NAMES: [&str; 5] = [
+    /// Of the gym, of an athlete who is invited and has the workout, of one who has not, of one who is linked, of the workout, and of
+    /// what the linked one wrote for themselves.
+    pub const NAMES: [&str; 6] = [
         "business_id",
         "athlete_id",
         "idle_id",
         "linked_id",
         "workout_id",
+        "own_id",
     ];
 
     /// A text in which the ids stand where it has their names in braces.
@@ -88,6 +90,8 @@ impl Gym {
             .post(&format!("/workouts/{workout}/assignments"), &assignment)
             .await
             .expect(200);
+        let own = athlete.post("/me/workouts", &json!({"name": name})).await;
+        let own = own.expect(201)["workout_id"].clone();
         let id_of = |athlete: &Value| athlete["id"].as_str().expect("an id").to_owned();
         Self {
             owner,
@@ -98,6 +102,7 @@ impl Gym {
                 id_of(&athletes[2]),
                 id_of(&athletes[0]),
                 workout.to_string(),
+                id_of(&json!({"id": own})),
             ]),
             codes: athletes
                 .iter()

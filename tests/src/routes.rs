@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 pub const CALLERS: [&str; 6] = ["nobody", "new", "user", "athlete", "rival", "owner"];
 
 /// The routes of `template.yaml`. In paths and bodies `{business_id}`, `{workout_id}`, `{athlete_id}` (invited, has the workout),
-/// `{idle_id}` (invited, does not have it) and `{linked_id}` (linked) stand for the ids of a gym.
+/// `{idle_id}` (invited, does not have it), `{linked_id}` (linked) and `{own_id}` (what they wrote for themselves) stand for the ids of a gym.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
     route("GET /businesses", signed_in(200)).query(&["limit", "cursor"]),
@@ -52,14 +52,28 @@ pub const ROUTES: &[Route] = &[
     route("GET /me", signed_in(200)),
     route("DELETE /me/athletes/{athlete_id}", athlete(204)).at("/me/athletes/{linked_id}"),
     route("GET /me/workouts", signed_in(200)).by_athlete().query(&["limit", "cursor"]),
+    route("POST /me/workouts", athlete(201))
+        .body(r#"{"name": "Morning run"}"#)
+        .and(r#"{"description": "5 km,\neasy", "athlete_id": null}"#),
+    route("GET /me/workouts/{workout_id}", athlete(200)),
     route("PATCH /me/workouts/{workout_id}", athlete(200))
+        .at("/me/workouts/{own_id}")
         .body(r#"{"selected": true}"#)
-        .and(r#"{"completed": true}"#),
+        .and(r#"{"completed": true, "name": "Evening run", "description": "5 km,\neasy"}"#),
+    route("DELETE /me/workouts/{workout_id}", athlete(204)).at("/me/workouts/{own_id}"),
+    route("POST /me/workouts/{workout_id}/completions", athlete(201)).body("{}"),
+    route("GET /me/workouts/{workout_id}/completions", athlete(200)).query(&["limit", "cursor"]),
     route("POST /signup-link", signed_in(200)).body("{}").and(r#"{"athlete_code": "7ZQ4M-K2T9S"}"#),
     route("POST /waitlist", everybody(202)).body(r#"{"email": "flo@example.org"}"#),
     route("GET /workouts", signed_in(200)).query(&["limit", "cursor"]),
-    route("POST /workouts", signed_in(201)).body(r#"{"name": "Arm day"}"#),
+    route("POST /workouts", signed_in(201))
+        .body(r#"{"name": "Arm day"}"#)
+        .and(r#"{"description": "3 × 8 curls,\nslow"}"#),
     route("GET /workouts/{workout_id}", owner(200)),
+    route("PATCH /workouts/{workout_id}", owner(200))
+        .body(r#"{"name": "Chest day"}"#)
+        .and(r#"{"description": "3 × 8 presses,\nslow"}"#),
+    route("DELETE /workouts/{workout_id}", owner(204)),
     route("GET /workouts/{workout_id}/assignments", owner(200)).query(&["limit", "cursor"]),
     route("POST /workouts/{workout_id}/assignments", owner(200))
         .body(r#"{"business_id": "{business_id}", "athlete_ids": ["{idle_id}"]}"#)
@@ -164,6 +178,13 @@ impl Route {
             .0
     }
 
+    /// The path as the contract has it.
+    #[must_use]
+    pub fn contract_path(&self) -> &'static str {
+        let key = self.key.split_once(' ');
+        key.expect("a key is a method and a path").1
+    }
+
     /// The path, with the names of its parameters in braces.
     #[must_use]
     pub fn path(&self) -> &'static str {
@@ -250,6 +271,12 @@ impl Field {
     #[must_use]
     pub fn is_name(&self) -> bool {
         ["name", "full_name"].contains(&self.name.as_str())
+    }
+
+    /// Whether people write what they like in it, on any number of lines.
+    #[must_use]
+    pub fn is_description(&self) -> bool {
+        self.name == "description"
     }
 
     /// The pointer as problem documents write it: a fragment of a URL.

@@ -399,6 +399,13 @@ impl Person {
         self.send("POST", path, Some(&body.to_string())).await
     }
 
+    /// Sends a POST with a JSON body and the header `Idempotency-Key`.
+    pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Response {
+        let mut event = self.event("POST", path, Some(&body.to_string()));
+        event["headers"]["idempotency-key"] = json!(key);
+        self.app.call(&event).await
+    }
+
     /// Sends a PATCH with a JSON body.
     pub async fn patch(&self, path: &str, body: &Value) -> Response {
         self.send("PATCH", path, Some(&body.to_string())).await

@@ -6,7 +6,7 @@ use shared::{
         auth::caller,
         db::{Parameter, Type},
         http::{Fields, Request, Response, body, no_query, path_id},
-        problem::{FieldError, Problem},
+        problem::{FieldError, Kind, Problem},
     },
 };
 use uuid::Uuid;
@@ -32,7 +32,8 @@ impl Assigning {
     }
 }
 
-/// Assigns the workout to all athletes, or to none if one of them is not the gym's.
+/// Assigns the workout to all athletes, or to none if one of them is not the gym's or the workout is archived. Requests insert in
+/// the order of the athletes' ids: two that name the same ones can't wait for each other.
 ///
 /// $1 caller, $2 workout, $3 business, $4 athletes.
 ///
@@ -40,22 +41,23 @@ impl Assigning {
 /// `is_stranger` if it is not the gym's, `is_new` if it was assigned now.
 const ASSIGN_WORKOUT: &str = "-- assign_workout
     WITH allowed AS (
-        SELECT workout.id AS workout_id, gym.id AS business_id
+        SELECT workout.id AS workout_id, gym.id AS business_id, workout.archived_at IS NOT NULL AS is_archived
         FROM gym_of($1, $3) AS gym, workout
-        WHERE workout.id = $2 AND workout.user_id = (SELECT id FROM caller($1))
+        WHERE workout.id = $2 AND workout.user_id = (SELECT id FROM caller($1)) AND workout.athlete_id IS NULL
     ), named AS (
-        SELECT DISTINCT named.id, athlete.id IS NULL AS is_stranger
+        SELECT DISTINCT named.id, athlete.id IS NULL AS is_stranger, allowed.is_archived
         FROM allowed, unnest($4) AS named (id)
         LEFT JOIN athlete ON athlete.id = named.id AND athlete.invited_by = $3 AND athlete.removed_at IS NULL
     ), assigned AS (
         INSERT INTO workout_athlete (workout_id, athlete_id, business_id)
         SELECT allowed.workout_id, named.id, allowed.business_id
         FROM allowed, named
-        WHERE NOT EXISTS (SELECT FROM named WHERE is_stranger)
+        WHERE NOT allowed.is_archived AND NOT EXISTS (SELECT FROM named WHERE is_stranger)
+        ORDER BY named.id
         ON CONFLICT ON CONSTRAINT workout_athlete_key DO NOTHING
         RETURNING athlete_id
     )
-    SELECT named.id, named.is_stranger, assigned.athlete_id IS NOT NULL AS is_new
+    SELECT named.id, named.is_stranger, named.is_archived, assigned.athlete_id IS NOT NULL AS is_new
     FROM named LEFT JOIN assigned ON assigned.athlete_id = named.id
     ORDER BY named.id";
 
@@ -84,6 +86,12 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let rows = app.db.query(ASSIGN_WORKOUT, &parameters).await?;
     if rows.is_empty() {
         return Err(Problem::not_found("workout or gym"));
+    }
+    if rows.iter().any(|row| row.get("is_archived")) {
+        return Err(Problem::new(
+            Kind::WorkoutArchived,
+            "Who has it keeps it; nobody else gets it.",
+        ));
     }
     let ids_where = |column: &str, value: bool| {
         rows.iter()

@@ -18,8 +18,13 @@ const LIST_FOLLOWERS: &str = "-- list_followers
     SELECT follower.*
     FROM workout LEFT JOIN LATERAL (
         SELECT assignment.id, assignment.athlete_id, assignment.business_id, assignment.created_at, assignment.selected,
-               assignment.completed_at, athlete.full_name, athlete.email, athlete.phone, athlete.linked_at
-        FROM workout_athlete AS assignment JOIN athlete ON athlete.id = assignment.athlete_id
+               done.completed_at, done.completions, athlete.full_name, athlete.email, athlete.phone, athlete.linked_at
+        FROM workout_athlete AS assignment
+        JOIN athlete ON athlete.id = assignment.athlete_id
+        CROSS JOIN LATERAL (
+            SELECT max(completed_at) AS completed_at, count(*) AS completions FROM completion
+            WHERE workout_id = workout.id AND athlete_id = athlete.id AND user_id = athlete.user_id
+        ) AS done
         WHERE assignment.workout_id = workout.id AND (assignment.created_at, assignment.id) < ($3, $4)
         ORDER BY assignment.created_at DESC, assignment.id DESC
         LIMIT $5
@@ -41,6 +46,7 @@ struct Follower {
     selected: bool,
     assigned_at: Timestamp,
     completed_at: Option<Timestamp>,
+    completions: i64,
 }
 
 impl Follower {
@@ -56,6 +62,7 @@ impl Follower {
             selected: row.get("selected"),
             assigned_at: row.get("created_at"),
             completed_at: row.get("completed_at"),
+            completions: row.get("completions"),
         })
     }
 

@@ -1,94 +1,105 @@
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::{
-    domain::{ErrorCode, Subject},
-    platform::{
-        App,
-        auth::caller,
-        db::{Parameter, QueryError, Row, Transaction, Type},
-        http::{Fields, List, Position, Request, Response, body, page, path_id},
-        problem::Problem,
-    },
+use shared::platform::{
+    App,
+    auth::caller,
+    db::{Parameter, Row, Type},
+    http::{List, Position, Request, Response, no_query, page, path_id},
+    problem::Problem,
 };
 use uuid::Uuid;
 
-/// The requested change: the athlete follows the workout or not, has completed it or not, or both.
-struct Change {
-    selected: Option<bool>,
-    completed: Option<bool>,
+/// What is shown of `mine`, rows of assigned and own workouts of the caller's, $1.
+macro_rules! shown {
+    () => {
+        "mine.kind, mine.id, mine.workout_id, workout.name, mine.athlete_id, business.id AS business_id,
+           business.name AS business_name, mine.selected, mine.created_at, done.completed_at, done.completions"
+    };
 }
 
-impl Change {
-    fn read(mut body: Fields) -> Result<Self, Problem> {
-        if body.is_absent("selected") && body.is_absent("completed") {
-            body.note("selected", ErrorCode::Required, "is required, or completed");
-        }
-        let selected = body.optional_flag("selected");
-        let completed = body.optional_flag("completed");
-        body.finish(selected.and_then(|selected| {
-            Ok(Self {
-                selected,
-                completed: completed?,
-            })
-        }))
-    }
+/// What is joined to `mine` for it.
+macro_rules! joined {
+    () => {
+        "JOIN workout ON workout.id = mine.workout_id
+    JOIN business ON business.id = mine.business_id
+    CROSS JOIN LATERAL (
+        SELECT max(completed_at) AS completed_at, count(*) AS completions FROM completion
+        WHERE workout_id = mine.workout_id AND athlete_id = mine.athlete_id
+          AND user_id = (SELECT id FROM caller($1))
+    ) AS done"
+    };
 }
 
-/// A page of the workouts that gyms have assigned to the caller, the last assigned first. Of a gym that the caller is not in any
-/// more, only what is completed.
+/// A page of the workouts that gyms have assigned to the caller, and of those that they wrote for themselves, the last first. Of a
+/// gym that the caller is not in any more, only what is completed. $1 caller, $2 and $3 position, $4 rows.
 ///
-/// $1 caller, $2 and $3 position, $4 rows.
-const LIST_MY_WORKOUTS: &str = "-- list_my_workouts
-    SELECT assignment.id, assignment.workout_id, workout.name, assignment.athlete_id, business.id AS business_id,
-           business.name AS business_name, assignment.selected, assignment.created_at, assignment.completed_at
-    FROM athlete
-    JOIN workout_athlete AS assignment ON assignment.athlete_id = athlete.id
-    JOIN workout ON workout.id = assignment.workout_id
-    JOIN business ON business.id = assignment.business_id
-    WHERE athlete.user_id = (SELECT id FROM caller($1)) AND (assignment.created_at, assignment.id) < ($2, $3)
-      AND (athlete.removed_at IS NULL OR assignment.completed_at IS NOT NULL)
-    ORDER BY assignment.created_at DESC, assignment.id DESC
-    LIMIT $4";
+/// Each athlete that the caller is gives its first rows from an index, and so do the own ones.
+const LIST_MY_WORKOUTS: &str = concat!(
+    "-- list_my_workouts
+    SELECT ",
+    shown!(),
+    "
+    FROM (
+        (
+            SELECT 'assigned' AS kind, assigned.id, assigned.workout_id, assigned.athlete_id, assigned.business_id,
+                   assigned.selected, assigned.created_at
+            FROM athlete, LATERAL (
+                SELECT id, workout_id, athlete_id, business_id, selected, created_at FROM workout_athlete
+                WHERE athlete_id = athlete.id AND (created_at, id) < ($2, $3)
+                  AND (athlete.removed_at IS NULL OR completed_at IS NOT NULL)
+                ORDER BY created_at DESC, id DESC
+                LIMIT $4
+            ) AS assigned
+            WHERE athlete.user_id = (SELECT id FROM caller($1))
+        ) UNION ALL (
+            SELECT 'own', own.id, own.id, own.athlete_id, athlete.invited_by, own.selected, own.created_at
+            FROM (
+                SELECT id, athlete_id, selected, created_at FROM workout
+                WHERE user_id = (SELECT id FROM caller($1)) AND athlete_id IS NOT NULL AND archived_at IS NULL
+                  AND (created_at, id) < ($2, $3)
+                ORDER BY created_at DESC, id DESC
+                LIMIT $4
+            ) AS own
+            JOIN athlete ON athlete.id = own.athlete_id
+        )
+        ORDER BY created_at DESC, id DESC
+        LIMIT $4
+    ) AS mine
+    ",
+    joined!(),
+    "
+    ORDER BY mine.created_at DESC, mine.id DESC"
+);
 
-/// Locks the caller's athletes that have the workout, so that two changes of one athlete run one after the other; and their
-/// assignments of it, so that nobody takes them back meanwhile.
+/// A workout of the caller's, $1 caller, $2 workout: a row for each athlete who has it, or the one that is their own.
 ///
-/// $1 caller, $2 workout. No row: the workout is not assigned to the caller.
-const LOCK_ATHLETES: &str = "-- lock_athletes
-    SELECT athlete.id
-    FROM athlete JOIN workout_athlete AS assignment ON assignment.athlete_id = athlete.id
-    WHERE athlete.user_id = (SELECT id FROM caller($1)) AND assignment.workout_id = $2 AND athlete.removed_at IS NULL
-    ORDER BY athlete.id
-    FOR NO KEY UPDATE OF athlete, assignment";
+/// No row: the workout is neither assigned to the caller nor their own.
+pub(crate) const READ_MY_WORKOUT: &str = concat!(
+    "-- read_my_workout
+    SELECT ",
+    shown!(),
+    ", workout.description
+    FROM (
+        SELECT 'assigned' AS kind, assigned.id, assigned.workout_id, assigned.athlete_id, assigned.business_id,
+               assigned.selected, assigned.created_at
+        FROM athlete JOIN workout_athlete AS assigned ON assigned.athlete_id = athlete.id
+        WHERE athlete.user_id = (SELECT id FROM caller($1)) AND assigned.workout_id = $2
+          AND (athlete.removed_at IS NULL OR assigned.completed_at IS NOT NULL)
+        UNION ALL
+        SELECT 'own', own.id, own.id, own.athlete_id, athlete.invited_by, own.selected, own.created_at
+        FROM workout AS own JOIN athlete ON athlete.id = own.athlete_id
+        WHERE own.id = $2 AND own.user_id = (SELECT id FROM caller($1)) AND own.archived_at IS NULL
+    ) AS mine
+    ",
+    joined!(),
+    "
+    ORDER BY mine.created_at DESC, mine.id DESC"
+);
 
-/// Deselects the athletes' other workouts: an athlete follows one at a time. $1 athletes, $2 the workout that is kept.
-const LET_OTHERS_GO: &str = "-- let_others_go
-    UPDATE workout_athlete SET selected = false
-    WHERE athlete_id = ANY ($1) AND selected AND workout_id <> $2";
-
-/// Changes the athletes' assignments of the workout. One that is completed again keeps its first time.
-///
-/// $1 athletes, $2 workout, $3 selected, $4 completed; null leaves a column as it is.
-const CHANGE_MY_WORKOUT: &str = "-- change_my_workout
-    WITH changed AS (
-        UPDATE workout_athlete
-        SET selected     = coalesce($3, selected),
-            completed_at = CASE WHEN $4 THEN coalesce(completed_at, now())
-                                WHEN NOT $4 THEN NULL
-                                ELSE completed_at END
-        WHERE athlete_id = ANY ($1) AND workout_id = $2
-        RETURNING id, workout_id, athlete_id, business_id, selected, created_at, completed_at
-    )
-    SELECT changed.id, changed.workout_id, workout.name, changed.athlete_id, business.id AS business_id,
-           business.name AS business_name, changed.selected, changed.created_at, changed.completed_at
-    FROM changed
-    JOIN workout ON workout.id = changed.workout_id
-    JOIN business ON business.id = changed.business_id
-    ORDER BY changed.created_at DESC, changed.id DESC";
-
-/// A workout that a gym has assigned to the caller.
+/// A workout that a gym has assigned to the caller, or that they wrote for themselves.
 #[derive(Serialize)]
 struct MyWorkout {
+    kind: String,
     #[serde(skip)]
     id: Uuid,
     workout_id: Uuid,
@@ -98,6 +109,7 @@ struct MyWorkout {
     selected: bool,
     assigned_at: Timestamp,
     completed_at: Option<Timestamp>,
+    completions: i64,
 }
 
 /// The gym, as its athletes see it.
@@ -116,9 +128,10 @@ impl MyWorkout {
     }
 }
 
-impl From<Row> for MyWorkout {
-    fn from(row: Row) -> Self {
+impl From<&Row> for MyWorkout {
+    fn from(row: &Row) -> Self {
         Self {
+            kind: row.get("kind"),
             id: row.get("id"),
             workout_id: row.get("workout_id"),
             name: row.get("name"),
@@ -130,17 +143,46 @@ impl From<Row> for MyWorkout {
             selected: row.get("selected"),
             assigned_at: row.get("created_at"),
             completed_at: row.get("completed_at"),
+            completions: row.get("completions"),
         }
     }
 }
 
-/// The assignments that were changed.
+/// The same with its description, which lists are without: 200 of them would be too much for one response.
 #[derive(Serialize)]
-struct Changed {
-    items: Vec<MyWorkout>,
+pub(crate) struct MyWorkoutWhole {
+    #[serde(flatten)]
+    listed: MyWorkout,
+    description: Option<String>,
 }
 
-/// A page of the workouts that all the caller's gyms have assigned to them.
+impl From<&Row> for MyWorkoutWhole {
+    fn from(row: &Row) -> Self {
+        Self {
+            listed: row.into(),
+            description: row.get("description"),
+        }
+    }
+}
+
+/// A workout of the caller's, once for each athlete who has it.
+#[derive(Serialize)]
+pub(crate) struct OneWorkout {
+    items: Vec<MyWorkoutWhole>,
+}
+
+impl OneWorkout {
+    /// From the rows of [`READ_MY_WORKOUT`]; 404 where there is none.
+    pub(crate) fn from_rows(rows: &[Row]) -> Result<Self, Problem> {
+        let items: Vec<_> = rows.iter().map(MyWorkoutWhole::from).collect();
+        if items.is_empty() {
+            return Err(Problem::not_found("workout"));
+        }
+        Ok(Self { items })
+    }
+}
+
+/// A page of what all the caller's gyms have assigned to them, and of their own.
 pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let page = page(request)?;
@@ -153,7 +195,7 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
             &[whose.as_slice(), &page.parameters()].concat(),
         )
         .await?;
-    let workouts = rows.into_iter().map(MyWorkout::from).collect();
+    let workouts = rows.iter().map(MyWorkout::from).collect();
     Ok(Response::ok(&List::new(
         &page,
         workouts,
@@ -161,48 +203,13 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Probl
     )))
 }
 
-/// Selects or completes a workout, or takes that back.
-pub(crate) async fn change(app: &App, request: &Request) -> Result<Response, Problem> {
+/// A workout of the caller's with its description.
+pub(crate) async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
+    no_query(request)?;
     let workout_id = path_id(request, "workout_id", "workout")?;
-    let change = Change::read(body(request)?)?;
 
-    let made = |tx| make(tx, &caller.subject, workout_id, &change);
-    let rows = app.db.transaction(made).await?;
-    if rows.is_empty() {
-        return Err(Problem::not_found("workout"));
-    }
-    Ok(Response::ok(&Changed {
-        items: rows.into_iter().map(MyWorkout::from).collect(),
-    }))
-}
-
-/// The caller's assignments of the workout after the change: one, or several if several of the caller's gyms have assigned it;
-/// none if no gym has.
-async fn make(
-    tx: Transaction,
-    caller: &Subject,
-    workout_id: Uuid,
-    Change {
-        selected,
-        completed,
-    }: &Change,
-) -> Result<Vec<Row>, QueryError> {
-    let workout: Parameter<'_> = (&workout_id, Type::UUID);
-    let found = tx
-        .query(LOCK_ATHLETES, &[(caller, Type::TEXT), workout.clone()])
-        .await?;
-    let athlete_ids: Vec<Uuid> = found.iter().map(|row| row.get("id")).collect();
-    let athletes: Parameter<'_> = (&athlete_ids, Type::UUID_ARRAY);
-    if *selected == Some(true) {
-        tx.query(LET_OTHERS_GO, &[athletes.clone(), workout.clone()])
-            .await?;
-    }
-    let change: [Parameter<'_>; 4] = [
-        athletes,
-        workout,
-        (selected, Type::BOOL),
-        (completed, Type::BOOL),
-    ];
-    tx.query(CHANGE_MY_WORKOUT, &change).await
+    let which: [Parameter<'_>; 2] = [(&caller.subject, Type::TEXT), (&workout_id, Type::UUID)];
+    let rows = app.db.query(READ_MY_WORKOUT, &which).await?;
+    Ok(Response::ok(&OneWorkout::from_rows(&rows)?))
 }

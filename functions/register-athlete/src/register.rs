@@ -118,7 +118,8 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     match register(app, &target, &input).await? {
         Registered::Now(gym, mut athlete) => {
             deliver(app, gym, &mut athlete).await;
-            Ok(Response::created(&athlete))
+            let location = format!("/businesses/{business_id}/athletes/{}", athlete.id);
+            Ok(Response::created(&location, &athlete))
         }
         Registered::Before(athlete) => Ok(Response::ok(&athlete)),
         Registered::WithoutAddress(id, email) => {

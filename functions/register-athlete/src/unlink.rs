@@ -28,6 +28,9 @@ const REVOKE_ACCEPTED: &str = "-- revoke_accepted
 
 /// Lets go of the workout that the person followed. $1 athlete.
 const LET_WORKOUTS_GO: &str = "-- let_workouts_go
+    WITH own AS (
+        UPDATE workout SET selected = false WHERE athlete_id = $1 AND selected
+    )
     UPDATE workout_athlete SET selected = false WHERE athlete_id = $1 AND selected";
 
 /// Unlinks the athlete from the account. Neither their code nor their address links anybody until they are invited again.

@@ -5,11 +5,10 @@ use shared::{
         App,
         auth::caller,
         db::Type,
-        http::{Fields, Request, Response, body, no_query},
+        http::{Fields, Request, Response, body, idempotency_key, no_query},
         problem::Problem,
     },
 };
-use uuid::Uuid;
 
 struct Opening {
     name: Name,
@@ -43,7 +42,7 @@ const OPEN_BUSINESS: &str = concat!(
     INSERT INTO business (id, user_id, name, locale, country, time_zone)
     SELECT $6, caller.id, $7, coalesce($8, 'en'), $9, coalesce($10, 'UTC')
     FROM sign_in($1, $2, $3, $4, $5) AS caller
-    ON CONFLICT (id) DO UPDATE SET id = business.id
+    ON CONFLICT (id) DO UPDATE SET id = business.id WHERE business.user_id = excluded.user_id
     RETURNING ",
     business_columns!()
 );
@@ -52,6 +51,7 @@ const OPEN_BUSINESS: &str = concat!(
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     no_query(request)?;
+    let id = idempotency_key(request, &caller)?;
     let Opening {
         name,
         locale,
@@ -59,7 +59,6 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
         time_zone,
     } = Opening::read(body(request)?)?;
     check_time_zone(app, time_zone.as_ref()).await?;
-    let id = Uuid::now_v7();
 
     let parameters = [
         caller.parameters().as_slice(),
@@ -73,5 +72,6 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     ]
     .concat();
     let row = app.db.query_one(OPEN_BUSINESS, &parameters).await?;
-    Ok(Response::created(&Business::from(&row)))
+    let location = format!("/businesses/{id}");
+    Ok(Response::created(&location, &Business::from(&row)))
 }

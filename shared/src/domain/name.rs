@@ -52,7 +52,7 @@ impl FromStr for Name {
 
 /// What nothing is seen of: white space, Braille's blank, and what Unicode calls default-ignorable (`DerivedCoreProperties`), such
 /// as zero-width joiners and marks of direction. Some scripts need them between letters; alone they are no name.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(
             c,
@@ -84,7 +84,7 @@ fn ends_a_line(c: char) -> bool {
 
 /// The embeddings, overrides and isolates of bidirectional text (UAX #9, section 2), with which a name can pass for
 /// another. The plain marks, which Arabic and Hebrew names do need, stay allowed.
-fn reorders_text(c: char) -> bool {
+pub(super) fn reorders_text(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -1,12 +1,14 @@
 //! From an API Gateway event to checked input, and from a value to a response.
 
 mod fields;
+mod idempotency;
 mod page;
 mod query;
 mod request;
 mod response;
 
 pub use fields::{Edit, Fields, MAX_BODY, Noted, body, bytes, media_type};
+pub use idempotency::idempotency_key;
 pub use page::{List, Page, Position};
 pub use query::{Query, no_query, page};
 pub use request::{Request, path_id, route, unknown_route};

@@ -24,6 +24,10 @@ pub enum Kind {
     AlreadyRegistered,
     /// An athlete with another name has this contact, which may be the same person or not.
     ContactInUse,
+    /// The workout is archived: it is not assigned any more.
+    WorkoutArchived,
+    /// The caller is not linked to the athlete any more.
+    NotAMember,
     /// The body is larger than the route takes.
     BodyTooLarge,
     /// The body is declared as something that the route does not read.
@@ -66,6 +70,8 @@ impl Kind {
                 "contact-in-use",
                 "An athlete with another name has this contact",
             ),
+            Self::WorkoutArchived => (409, "workout-archived", "The workout is archived"),
+            Self::NotAMember => (409, "not-a-member", "No member of this gym any more"),
             Self::BodyTooLarge => (413, "body-too-large", "The body is too large"),
             Self::UnsupportedMediaType => (
                 415,
@@ -112,6 +118,9 @@ enum Place {
     Parameter {
         parameter: Cow<'static, str>,
     },
+    Header {
+        header: &'static str,
+    },
     Cell {
         row: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,6 +154,19 @@ impl FieldError {
             place: Place::Parameter {
                 parameter: name.into(),
             },
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    /// A fault of a header.
+    pub fn of_header(
+        header: &'static str,
+        code: ErrorCode,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            place: Place::Header { header },
             code,
             detail: detail.into(),
         }

@@ -198,14 +198,21 @@ impl Fields {
         }
     }
 
+    /// Takes out an id that may be absent.
+    pub fn optional_id(&mut self, name: &str) -> Result<Option<Uuid>, Noted> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(value) => match id(&value) {
+                Some(id) => Ok(Some(id)),
+                None => Err(self.note(name, ErrorCode::IdInvalid, "must be a UUID")),
+            },
+        }
+    }
+
     /// Takes out an id that must be there.
     pub fn required_id(&mut self, name: &str) -> Result<Uuid, Noted> {
-        match self.take(name) {
-            None => Err(self.note(name, ErrorCode::Required, "is required")),
-            Some(value) => {
-                id(&value).ok_or_else(|| self.note(name, ErrorCode::IdInvalid, "must be a UUID"))
-            }
-        }
+        self.optional_id(name)?
+            .ok_or_else(|| self.note(name, ErrorCode::Required, "is required"))
     }
 
     /// Takes out a list of ids whose number is in `count`.

@@ -20,9 +20,14 @@ impl Response {
         Self::with(200, value)
     }
 
-    /// 201 with what was created.
-    pub fn created(value: &impl Serialize) -> Self {
-        Self::with(201, value)
+    /// 201 with what was created, and the path where it is from now on.
+    pub fn created(path: &str, value: &impl Serialize) -> Self {
+        let mut response = Self::with(201, value);
+        let location = path
+            .try_into()
+            .expect("paths are made of ids and plain words");
+        response.header("location", location);
+        response
     }
 
     /// 202: it is on its way.
