@@ -17,6 +17,7 @@ use shared::{
     },
 };
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The corrected contact, if the athlete's was wrong.
 pub(crate) struct Correction {
@@ -59,7 +60,7 @@ const LOCK_TO_RENEW: &str = r#"-- lock_to_renew
 /// $1 athlete, $2 seconds of the period in which renewals count, $3 seconds of a double click.
 const INVITATION_HISTORY: &str = "-- invitation_history
     WITH invited AS (
-        SELECT status, created_at, lag(id) OVER in_order IS NOT NULL AS is_renewal
+        SELECT id, status, created_at, lag(id) OVER in_order IS NOT NULL AS is_renewal
         FROM invitation
         WHERE athlete_id = $1
         WINDOW in_order AS (ORDER BY created_at, id)
@@ -67,7 +68,7 @@ const INVITATION_HISTORY: &str = "-- invitation_history
         SELECT created_at FROM invited
         WHERE is_renewal AND created_at > statement_timestamp() - make_interval(secs => $2)
     )
-    SELECT last.status AS last_status,
+    SELECT last.id AS last_id, last.status AS last_status,
            last.is_renewal AND last.created_at > statement_timestamp() - make_interval(secs => $3)
                AS is_double_click,
            (SELECT count(*) FROM renewed) AS renewals,
@@ -94,10 +95,10 @@ const CORRECT_ATHLETE: &str = "-- correct_athlete
 /// Its times come from `statement_timestamp()`: `now()` is the beginning of the transaction, which may have waited for the lock,
 /// and so may be earlier than the invitation that is replaced.
 ///
-/// $1 athlete, $2 channel, $3 days for which it is valid, $4 seconds of the lease, $5 time zone.
+/// $1 athlete, $2 channel, $3 days for which it is valid, $4 seconds of the lease, $5 time zone, $6 id.
 const INVITE_AGAIN: &str = "-- invite_again
-    INSERT INTO invitation (athlete_id, channel, attempts, created_at, next_attempt_at, expires_at)
-    SELECT $1, $2, 1, at, at + make_interval(secs => $4), end_of_day($3, $5)
+    INSERT INTO invitation (id, athlete_id, channel, attempts, created_at, next_attempt_at, expires_at)
+    SELECT $6, $1, $2, 1, at, at + make_interval(secs => $4), end_of_day($3, $5)
     FROM statement_timestamp() AS at";
 
 /// Renews the athlete's invitation, at the same contact or a corrected one.
@@ -148,11 +149,15 @@ pub(crate) async fn renew_with_a_free_code(
     target: &Target,
     correction: &Correction,
 ) -> Result<Renewal, Problem> {
+    let invitation_id = Uuid::now_v7();
     for _ in 0..MAX_DRAWS {
-        let new_code = (app.draw_code)();
+        let new = NewInvitation {
+            id: invitation_id,
+            code: (app.draw_code)(),
+        };
         let renewed = app
             .db
-            .transaction(|tx| renew(tx, app, target, correction, new_code.clone()));
+            .transaction(|tx| renew(tx, app, target, correction, &new));
         match renewed.await {
             Ok(renewal) => return Ok(renewal),
             Err(error) => match error.constraint() {
@@ -172,6 +177,13 @@ pub(crate) async fn renew_with_a_free_code(
     )))
 }
 
+/// The invitation that this request makes, however often its transaction is run.
+struct NewInvitation {
+    id: Uuid,
+    /// The athlete's code, if they get a new one.
+    code: AthleteCode,
+}
+
 /// Ends the open invitation and queues a new one.
 ///
 /// An email in the correction replaces the athlete's. A phone alone replaces the athlete's phone and removes the email, so that
@@ -182,7 +194,7 @@ async fn renew(
     app: &App,
     target: &Target,
     correction: &Correction,
-    new_code: AthleteCode,
+    new: &NewInvitation,
 ) -> Result<Renewal, QueryError> {
     let Some(found) = tx.query_opt(LOCK_TO_RENEW, &target.parameters()).await? else {
         return Ok(Renewal::NotYours);
@@ -198,6 +210,11 @@ async fn renew(
         (&DOUBLE_CLICK.as_secs_f64(), Type::FLOAT8),
     ];
     let history = tx.query_one(INVITATION_HISTORY, &history).await?;
+    if history.get::<_, Uuid>("last_id") == new.id {
+        // The transaction was committed before its connection died, and was run again.
+        let athlete = Athlete::read(&tx, target.athlete_id, &app.app_url).await?;
+        return Ok(Renewal::Queued(Gym::from(&found), Box::new(athlete)));
+    }
     let was_revoked =
         history.get::<_, InvitationStatus>("last_status") == InvitationStatus::Revoked;
     let (email, phone) = corrected(&found, correction);
@@ -219,17 +236,18 @@ async fn renew(
             athlete.clone(),
             (&email, Type::TEXT),
             (&phone, Type::TEXT),
-            (&new_code, Type::TEXT),
+            (&new.code, Type::TEXT),
         ];
         tx.query(CORRECT_ATHLETE, &corrected).await?;
     }
     let time_zone: TimeZone = found.get("time_zone");
-    let invitation: [Parameter<'_>; 5] = [
+    let invitation: [Parameter<'_>; 6] = [
         athlete,
         (&Channel::to(email.as_ref()), Type::TEXT),
         (&app.invitation_days, Type::INT4),
         (&LEASE.as_secs_f64(), Type::FLOAT8),
         (&time_zone, Type::TEXT),
+        (&new.id, Type::UUID),
     ];
     tx.query(INVITE_AGAIN, &invitation).await?;
     let athlete = Athlete::read(&tx, target.athlete_id, &app.app_url).await?;
