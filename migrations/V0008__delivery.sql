@@ -58,11 +58,12 @@ CREATE FUNCTION sign_in(new_id uuid, its_subject text, verified_email text, its_
 RETURNS SETOF "user" LANGUAGE plpgsql VOLATILE ROWS 1 AS $$
 DECLARE
     person uuid;
-    -- The issuer's clock may be ahead of this one.
-    proved_at timestamptz := least(coalesce(signed_in_at, now()), now());
+    proved_at timestamptz;
 BEGIN
     -- Accounts that prove one address at the same moment take their turns.
     PERFORM pg_advisory_xact_lock(hashtextextended(verified_email, 0));
+    -- The issuer's clock may be ahead of this one. A token without a time is one of this moment.
+    proved_at := least(coalesce(signed_in_at, clock_timestamp()), clock_timestamp());
 
     SELECT user_id INTO person FROM identity WHERE subject = its_subject;
     IF person IS NULL THEN
@@ -80,8 +81,9 @@ BEGIN
     IF person IS NULL THEN
         SELECT id INTO person FROM "user" WHERE email = verified_email;
         IF person IS NULL THEN
-            INSERT INTO "user" (id, email, full_name, avatar_url)
-            VALUES (new_id, verified_email, its_name, its_avatar)
+            INSERT INTO "user" (id, email, email_proved_at, full_name, avatar_url)
+            VALUES (new_id, verified_email, CASE WHEN verified_email IS NOT NULL AND signed_in_at IS NOT NULL THEN proved_at END,
+                    its_name, its_avatar)
             RETURNING id INTO person;
         END IF;
         INSERT INTO identity (subject, user_id) VALUES (its_subject, person);
@@ -95,13 +97,15 @@ BEGIN
     UPDATE "user"
     SET email           = coalesce(verified_email, email),
         email_proved_at = CASE WHEN verified_email IS NULL THEN email_proved_at
+                               WHEN signed_in_at IS NULL AND verified_email = email THEN email_proved_at
+                               WHEN signed_in_at IS NULL THEN NULL
                                WHEN verified_email = email THEN greatest(email_proved_at, proved_at)
                                ELSE proved_at END,
         full_name       = coalesce(its_name, full_name),
         avatar_url      = coalesce(its_avatar, avatar_url)
     WHERE id = person
       AND (verified_email <> coalesce(email, '')
-           OR verified_email IS NOT NULL AND least(signed_in_at, now()) > coalesce(email_proved_at, '-infinity')
+           OR verified_email IS NOT NULL AND signed_in_at IS NOT NULL AND proved_at > coalesce(email_proved_at, '-infinity')
            OR its_name    <> coalesce(full_name, '')
            OR its_avatar  <> coalesce(avatar_url, ''));
     RETURN QUERY SELECT * FROM "user" WHERE id = person;

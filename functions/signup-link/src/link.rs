@@ -53,7 +53,8 @@ const LOCK_CANDIDATES: &str = "-- lock_candidates
     FOR UPDATE";
 
 /// Links the caller to the locked athletes whose invitation can be accepted now: to one in each gym, and to none in a gym that the
-/// caller is a member of already. The athlete of the code goes before the athlete of the email.
+/// caller is a member of already. The athlete of the code goes before the athlete of the email. The invitations are locked in the
+/// order of their gyms, so that this and gyms that are closed can't wait for each other, and as they are then they count.
 ///
 /// $1 caller, $2 locked athletes, $3 code, $4 verified email.
 ///
@@ -64,6 +65,8 @@ const LINK_ATHLETES: &str = "-- link_athletes
                invitation.id AS invitation_id
         FROM athlete JOIN invitation ON invitation.athlete_id = athlete.id
         WHERE athlete.id = ANY ($2) AND is_claimable(invitation)
+        ORDER BY athlete.invited_by, invitation.id
+        FOR UPDATE OF invitation
     ), chosen AS (
         SELECT DISTINCT ON (invited_by) id, invitation_id
         FROM claimable
