@@ -26,6 +26,10 @@ pub(crate) struct Correction {
 }
 
 impl Correction {
+    fn is_given(&self) -> bool {
+        self.email.is_some() || self.phone.is_some()
+    }
+
     fn read(mut body: Fields) -> Result<Self, Problem> {
         let email = body.optional("email");
         let phone = body.optional("phone");
@@ -37,6 +41,15 @@ impl Correction {
         }))
     }
 }
+
+/// Locks the gym before a contact changes, so that nobody comes in meanwhile: an import could have the new contact and wait for the
+/// old one, while the correction has the old one and waits for the new one.
+///
+/// $1 subject, $2 business. No row: the gym is not the caller's.
+const LOCK_ROSTER: &str = "-- lock_roster
+    SELECT business.id
+    FROM gym_of($1, $2) AS gym JOIN business ON business.id = gym.id
+    FOR UPDATE OF business";
 
 /// Locks the athlete, so that nobody else renews, revokes or accepts the invitation meanwhile, and the gym, so that it is not
 /// closed.
@@ -196,6 +209,9 @@ async fn renew(
     correction: &Correction,
     new: &NewInvitation,
 ) -> Result<Renewal, QueryError> {
+    if correction.is_given() && !lock_roster(&tx, target).await? {
+        return Ok(Renewal::NotYours);
+    }
     let Some(found) = tx.query_opt(LOCK_TO_RENEW, &target.parameters()).await? else {
         return Ok(Renewal::NotYours);
     };
@@ -252,6 +268,12 @@ async fn renew(
     tx.query(INVITE_AGAIN, &invitation).await?;
     let athlete = Athlete::read(&tx, target.athlete_id, &app.app_url).await?;
     Ok(Renewal::Queued(Gym::from(&found), Box::new(athlete)))
+}
+
+/// Locks the gym of an athlete whose contact changes. False: it is not the caller's.
+pub(crate) async fn lock_roster(tx: &Transaction, target: &Target) -> Result<bool, QueryError> {
+    let gym = &target.parameters()[..2];
+    Ok(tx.query_opt(LOCK_ROSTER, gym).await?.is_some())
 }
 
 /// The athlete's contact after the correction.
