@@ -530,7 +530,8 @@ fn a_thousand_a_second_is_reached_when_ses_answers_at_once() {
         let report = handle(&fast, a_minute_from_now()).await;
         let rate = 3_000.0 / began.elapsed().as_secs_f64();
         assert_eq!(report.expect("the database answers").sent, 3_000);
-        println!("{rate:.0} a second");
+        // Measured on a quiet machine it is the rate; here other tests run beside it, without optimisation.
+        assert!(rate > 50.0, "{rate:.0} a second");
         let mut all = asked.all();
         let calls = all.len();
         all.sort_unstable();
