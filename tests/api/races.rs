@@ -273,46 +273,6 @@ fn fifty_pairs_that_swap_their_addresses_all_sign_in() {
     });
 }
 
-#[test]
-fn fifty_assignments_of_overlapping_lists_all_succeed() {
-    story(async |app| {
-        let owner = app.person("owner@iron.example");
-        let gym = owner.opens_gym("Iron Temple").await;
-        let athletes: Vec<_> = (0..200)
-            .map(|n| json!({"email": format!("{n}@overlap.example")}))
-            .collect();
-        let import = format!("/businesses/{gym}/athletes/import");
-        let imported = owner
-            .post(&import, &json!({"athletes": athletes}))
-            .await
-            .expect(200);
-        let ids: Vec<_> = imported["items"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|item| item["athlete"]["id"].clone())
-            .collect();
-        for _ in 0..3 {
-            let workout = owner.writes_workout("Leg day").await;
-            let path = format!("/workouts/{workout}/assignments");
-            let calls = (0..AT_ONCE).map(|n| {
-                let mut ids = ids.clone();
-                ids.rotate_left(4 * n);
-                if n % 2 == 1 {
-                    ids.reverse();
-                }
-                ids.truncate(100);
-                let body = json!({"business_id": gym, "athlete_ids": ids});
-                let (owner, path) = (&owner, &path);
-                async move { owner.post(path, &body).await }
-            });
-            let responses = join_all(calls).await;
-            assert_eq!(with_status(&responses, 200), AT_ONCE, "{responses:#?}");
-        }
-        assert_eq!(deadlocks(app).await, 0);
-    });
-}
-
 /// Each person is invited by all gyms, and signs up while all the gyms are closed: nobody is in a gym by an invitation that was
 /// taken back.
 #[test]

@@ -1,3 +1,4 @@
+use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use axum::{
     Json, Router,
     extract::Request,
@@ -412,6 +413,13 @@ async fn ses_that_breaks_off(taken: Asked) -> String {
     address
 }
 
+/// As the functions have it, which repeat other calls; but sooner.
+fn impatient(sdk_config: SdkConfig) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_millis(900));
+    let config = sdk_config.into_builder().timeout_config(timeouts.build());
+    config.retry_config(RetryConfig::standard()).build()
+}
+
 #[test]
 fn mail_without_an_answer_is_sent_twice_at_most() {
     story(async |app| {
@@ -420,7 +428,7 @@ fn mail_without_an_answer_is_sent_twice_at_most() {
         let answers_late = ses(move |call| {
             log.note(&call);
             async {
-                sleep(Duration::from_millis(2_500)).await;
+                sleep(Duration::from_millis(1_500)).await;
                 taken()
             }
         })
@@ -436,7 +444,7 @@ fn mail_without_an_answer_is_sent_twice_at_most() {
             anew.expect("all is queued again");
             let mut unknown = 0;
             for _ in 0..10 {
-                let sender = TestApp::sender(app.shared, Some(&address));
+                let sender = TestApp::sender_of(&impatient(app.shared.sdk_config(Some(&address))));
                 unknown += relay(app, sender).await.unknown;
                 app.time_passes(DAY / 10).await;
             }
@@ -516,7 +524,7 @@ fn gyms_are_served_in_turn() {
 #[test]
 fn a_thousand_a_second_is_reached_when_ses_answers_at_once() {
     story(async |app| {
-        queued_athletes(app, 3_000, "fast.relay.example").await;
+        queued_athletes(app, 1_500, "fast.relay.example").await;
         let asked = Asked::default();
         let log = asked.clone();
         let address = ses(move |call| {
@@ -528,15 +536,15 @@ fn a_thousand_a_second_is_reached_when_ses_answers_at_once() {
         fast.send_rate = 1_000;
         let began = Instant::now();
         let report = handle(&fast, a_minute_from_now()).await;
-        let rate = 3_000.0 / began.elapsed().as_secs_f64();
-        assert_eq!(report.expect("the database answers").sent, 3_000);
+        let rate = 1_500.0 / began.elapsed().as_secs_f64();
+        assert_eq!(report.expect("the database answers").sent, 1_500);
         // Measured on a quiet machine it is the rate; here other tests run beside it, without optimisation.
         assert!(rate > 50.0, "{rate:.0} a second");
         let mut all = asked.all();
         let calls = all.len();
         all.sort_unstable();
         all.dedup();
-        assert_eq!((calls, all.len()), (3_000, 3_000));
+        assert_eq!((calls, all.len()), (1_500, 1_500));
     });
 }
 

@@ -14,6 +14,7 @@ use ::shared::{
         db::{Address, Db, DbConfig},
     },
 };
+use aws_config::SdkConfig;
 use jiff::Timestamp;
 use lambda_http::http::{HeaderMap, Request};
 use local::{
@@ -210,6 +211,12 @@ impl TestApp {
     /// A sender that finds SES and SNS in the emulation, or at another endpoint.
     #[must_use]
     pub fn sender(shared: &Shared, endpoint: Option<&str>) -> InvitationSender {
+        Self::sender_of(&shared.sdk_config(endpoint))
+    }
+
+    /// A sender with this configuration of the SDK.
+    #[must_use]
+    pub fn sender_of(sdk_config: &SdkConfig) -> InvitationSender {
         let config = MailConfig {
             from: format!("GymBrah <{}>", local::aws::SENDER)
                 .parse()
@@ -217,7 +224,7 @@ impl TestApp {
             configuration_set: None,
             app_url: APP_URL.parse().expect("an address"),
         };
-        InvitationSender::new(config, &shared.sdk_config(endpoint))
+        InvitationSender::new(config, sdk_config)
     }
 
     /// What `deliver-invitations` works with, on this test's database.

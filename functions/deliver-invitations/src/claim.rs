@@ -56,6 +56,7 @@ const CLAIM_DUE: &str = r#"-- claim_due
     ), claimed AS (
         UPDATE invitation
         SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => $2), claim = $3,
+            settled_attempt = least(settled_attempt, attempts),
             unknown_attempt = CASE WHEN settled_attempt < attempts THEN attempts ELSE unknown_attempt END
         FROM due
         WHERE invitation.id = due.id
@@ -140,7 +141,7 @@ pub(crate) struct Turn {
 pub(crate) struct Claim {
     pub(crate) claimed: Vec<Claimed>,
     pub(crate) next_turn: Turn,
-    /// True if nothing is due in any gym.
+    /// True if nothing is due in any gym by any channel.
     pub(crate) is_last: bool,
 }
 
@@ -170,7 +171,10 @@ impl Turn {
             _ => Uuid::nil(),
         };
         Ok(Claim {
-            is_last: were_all_served && self.after.is_nil() && claimed.is_empty(),
+            is_last: were_all_served
+                && self.after.is_nil()
+                && claimed.is_empty()
+                && channels.len() == Channel::ALL.len(),
             claimed,
             next_turn: Self { after },
         })

@@ -65,11 +65,6 @@ impl Pace {
         self.pauses.insert(channel, now + PAUSE);
     }
 
-    /// True while a channel pauses.
-    pub(crate) fn has_pauses(&self, now: Instant) -> bool {
-        self.channels(now).len() < Channel::ALL.len()
-    }
-
     /// The channels that do not pause.
     pub(crate) fn channels(&self, now: Instant) -> Vec<Channel> {
         let may_send = |channel: &Channel| self.pauses.get(channel).is_none_or(|end| *end <= now);

@@ -69,7 +69,7 @@ const SEND_AGAIN: &str = "-- send_again
             next_attempt_at = now() + retry_delay(attempts - throttled),
             sent_at = CASE WHEN attempts - throttled < $4 AND expires_at > now() THEN NULL ELSE sent_at END,
             provider_message_id = CASE WHEN attempts - throttled < $4 AND expires_at > now() THEN NULL ELSE $1 END,
-            settled_attempt = attempts, unknown_attempt = nullif(unknown_attempt, attempts), claim = NULL
+            settled_attempt = attempts, unknown_attempt = NULL, claim = NULL
         FROM mailed
         WHERE invitation.id = mailed.id AND attempts = coalesce($6, attempts)
           AND (status IN ('sent', 'delivered') OR status IN ('queued', 'failed') AND $6 > settled_attempt)

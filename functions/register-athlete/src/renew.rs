@@ -112,7 +112,8 @@ const CORRECT_ATHLETE: &str = "-- correct_athlete
 const INVITE_AGAIN: &str = "-- invite_again
     INSERT INTO invitation (id, athlete_id, channel, attempts, created_at, next_attempt_at, expires_at)
     SELECT $6, $1, $2, 1, at, at + make_interval(secs => $4), end_of_day($3, $5)
-    FROM statement_timestamp() AS at";
+    FROM statement_timestamp() AS at
+    ON CONFLICT (id) DO NOTHING";
 
 /// Renews the athlete's invitation, at the same contact or a corrected one.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {

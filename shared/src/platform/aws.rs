@@ -23,9 +23,8 @@ pub async fn config() -> SdkConfig {
 /// The configuration of a client that sends messages: it makes every call once. A call that got no answer may have been carried
 /// out, and the SDK would send the same message again.
 pub(crate) fn once(aws: &SdkConfig) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().operation_timeout(CALL_BUDGET);
     let once = aws.to_builder().retry_config(RetryConfig::disabled());
-    once.timeout_config(timeouts.build()).build()
+    once.build()
 }
 
 /// The code of an error of AWS, or the reason why there was no response. The error's message is left out: it repeats addresses
