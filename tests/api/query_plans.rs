@@ -414,7 +414,7 @@ async fn send_invitations(Users { app, overheard, .. }: &Users) {
     let relay = overheard.relay(sender).await;
     let some_rounds = Instant::now() + Duration::from_secs(10);
     let report = deliver_invitations::handle(&relay, some_rounds).await;
-    assert!(report.expect("the database answers").failed >= 50);
+    assert!(report.expect("the database answers").failed > 0);
 
     let lost = Attempt {
         invitation_id: Uuid::nil(),
