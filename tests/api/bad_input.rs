@@ -235,3 +235,28 @@ fn all_faults_of_a_body_are_told_at_once() {
         assert_eq!(response.pointers(), ["#/business_id", "#/athlete_ids"]);
     });
 }
+
+#[test]
+fn field_that_is_there_twice_is_refused() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let path = format!("/businesses/{gym}/athletes");
+        for body in [
+            r#"{"email": "ada@example.org", "email": "eve@example.org"}"#,
+            r#"{"email": "ada@example.org", "\u0065mail": "eve@example.org"}"#,
+            r#"{"email": "ada@example.org", "email": null}"#,
+        ] {
+            let response = owner.send("POST", &path, Some(body)).await;
+            assert_eq!(response.problem(), "malformed-body");
+            let detail = response.body["detail"].as_str().expect("a text");
+            assert!(detail.contains("\"email\" is there twice"), "{detail}");
+        }
+        let nested = r#"{"athletes": [{"email": "ada@example.org", "email": "eve@example.org"}]}"#;
+        let response = owner
+            .send("POST", &format!("{path}/import"), Some(nested))
+            .await;
+        assert_eq!(response.problem(), "malformed-body");
+        assert_eq!(app.ask::<i64>("SELECT count(*) FROM athlete").await, 0);
+    });
+}

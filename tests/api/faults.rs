@@ -136,3 +136,48 @@ fn cold_function_without_secrets_manager_is_503() {
         assert_eq!(Problem::from(error).kind(), Kind::Unavailable);
     });
 }
+
+/// A statement, and a transaction, that wait for a lock longer than their budget. Once the lock is free they must not go on.
+#[test]
+fn statement_that_was_given_up_is_stopped_at_the_server() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let athlete = owner
+            .registers(gym, &json!({"email": "ada@example.org"}))
+            .await;
+        let athlete = format!(
+            "/businesses/{gym}/athletes/{}",
+            athlete["id"].as_str().expect("an id")
+        );
+        let invitation = format!("{athlete}/invitation");
+        let postgres = &app.shared.postgres;
+        let client = postgres.connect(&app.database).await.expect("a connection");
+        let lock = "BEGIN; LOCK TABLE business, athlete IN ACCESS EXCLUSIVE MODE";
+        client.batch_execute(lock).await.expect("the lock is free");
+        let path = format!("/businesses/{gym}/athletes");
+        let registration = json!({"email": "bob@example.org"});
+        let responses = futures::join!(
+            owner.post(&path, &registration),
+            owner.delete(&athlete),
+            owner.delete(&invitation),
+        );
+        for response in [responses.0, responses.1, responses.2] {
+            assert_eq!(response.problem(), "unavailable");
+        }
+        client.batch_execute("ROLLBACK").await.expect("it ends");
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        assert_eq!(app.ask::<i64>("SELECT count(*) FROM athlete").await, 1);
+        assert!(
+            app.ask::<bool>("SELECT bool_and(removed_at IS NULL) FROM athlete")
+                .await
+        );
+        assert_eq!(
+            app.ask::<String>("SELECT status FROM invitation").await,
+            "sent"
+        );
+        let at_work = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()";
+        assert_eq!(app.ask::<i64>(at_work).await, 0);
+    });
+}

@@ -102,3 +102,57 @@ fn access_token_is_refused_in_words() {
         assert!(detail.contains("ID token"), "{detail}");
     });
 }
+
+#[test]
+fn address_is_whose_who_proved_it_last_whoever_calls_last() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let claims = |sub: &str, email: &str, auth_time: &str| json!({"sub": sub, "email": email, "email_verified": "true", "auth_time": auth_time, "iat": "1800000000"});
+        let email = async |person: &tests::Person| {
+            person.get("/me").await.expect(200)["user"]["email"].clone()
+        };
+        // Both have an account of their own before.
+        let earlier = app.person_with(&claims("earlier", "earlier@example.org", "1600000000"));
+        let later = app.person_with(&claims("later", "later@example.org", "1600000000"));
+        assert_eq!(email(&earlier).await, "earlier@example.org");
+        assert_eq!(email(&later).await, "later@example.org");
+        // The mailbox has a new owner, who proves it; the old one has a token of before.
+        let before = app.person_with(&claims("earlier", "box@example.org", "1700000000"));
+        let after = app.person_with(&claims("later", "box@example.org", "1700000001"));
+        let never_called = app.person_with(&claims("third", "box@example.org", "1700000000"));
+        assert_eq!(email(&after).await, "box@example.org");
+        assert_eq!(email(&before).await, "earlier@example.org");
+        assert_eq!(email(&never_called).await, json!(null));
+        assert_eq!(email(&after).await, "box@example.org");
+
+        // Nor is anybody linked by an address that is another's by now.
+        let gym = owner.opens_gym("Iron Temple").await;
+        owner
+            .registers(gym, &json!({"email": "box@example.org"}))
+            .await;
+        for person in [&before, &never_called] {
+            assert_eq!(person.links(None).await.expect(200)["linked"], json!([]));
+        }
+        assert_eq!(after.links(None).await.expect(200)["status"], "linked");
+
+        // Who proves it anew has it again.
+        let again = app.person_with(&claims("earlier", "box@example.org", "1700000002"));
+        assert_eq!(email(&again).await, "box@example.org");
+        assert_eq!(email(&after).await, json!(null));
+    });
+}
+
+/// A clock that is ahead holds no address for ever.
+#[test]
+fn token_of_the_future_is_of_now() {
+    story(async |app| {
+        let claims = |sub: &str, auth_time: &str| json!({"sub": sub, "email": "box@example.org", "email_verified": "true", "auth_time": auth_time});
+        let ahead = app.person_with(&claims("ahead", "4000000000"));
+        ahead.get("/me").await.expect(200);
+        let other = app.person_with(&json!({"sub": "other"}));
+        other.get("/me").await.expect(200);
+        let other = app.person_with(&claims("other", "4000000000"));
+        let me = other.get("/me").await.expect(200);
+        assert_eq!(me["user"]["email"], "box@example.org");
+    });
+}

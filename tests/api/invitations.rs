@@ -122,7 +122,7 @@ fn provider_that_is_down_leaves_the_invitation_queued_and_the_response_201() {
         assert!(
             ada["invitation"]["last_error"]
                 .as_str()
-                .is_some_and(|error| error.contains("did not answer")),
+                .is_some_and(|error| error.contains("could not be reached")),
             "{ada}"
         );
         assert!(app.ask::<bool>("SELECT status = 'queued' AND attempts = 1 AND sent_at IS NULL AND next_attempt_at > now() FROM invitation").await);

@@ -1,5 +1,6 @@
 use record_mail_events::{Report, handle};
 use serde_json::{Value, json};
+use shared::invitations::{SendError, delivery::Attempt};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::{TestApp, story};
 use tokio_postgres::types::FromSql;
@@ -470,6 +471,166 @@ fn unknown_mails_and_other_events_change_nothing() {
             assert!(matches!(record(app, event).await, Report::Ignored { .. }));
         }
         assert_eq!(invited.row().await, before);
+    });
+}
+
+/// The same event with the tags of an attempt, as SES has it.
+fn tagged(mut event: Value, invitation_id: Uuid, attempt: i32) -> Value {
+    event["detail"]["mail"]["tags"] =
+        json!({"invitation": [invitation_id.to_string()], "attempt": [attempt.to_string()]});
+    event
+}
+
+fn delay(message_id: &str) -> Value {
+    event(
+        message_id,
+        "DeliveryDelay",
+        "deliveryDelay",
+        &json!({"delayType": "TransientCommunicationFailure"}),
+    )
+}
+
+#[test]
+fn event_before_the_senders_record_settles_the_attempt() {
+    let cases: [(Event, &str); 6] = [
+        (delivery, "delivered"),
+        (delay, "sent"),
+        (bounce_for_good, "bounced"),
+        (bounce_for_now, "queued"),
+        (complaint, "complained"),
+        (rejection, "failed"),
+    ];
+    story(async |app| {
+        for (event, status) in cases {
+            let invited = Invited::new(app).await;
+            let id: Uuid = invited.ask("id").await;
+            // SES has taken the mail, and its sender is about to record that.
+            invited
+                .set("status = 'queued', provider_message_id = NULL, sent_at = NULL, settled_attempt = 0")
+                .await;
+            let of_the_mail = tagged(event("id-of-ses"), id, 1);
+            let recorded = Report::Recorded {
+                message_id: "id-of-ses".to_owned(),
+            };
+            assert_eq!(record(app, of_the_mail.clone()).await, recorded, "{status}");
+            let settled =
+                "settled_attempt = 1 AND (status = 'queued' OR provider_message_id = 'id-of-ses')";
+            assert!(invited.ask::<bool>(settled).await, "{status}");
+
+            let attempt = Attempt {
+                invitation_id: id,
+                number: 1,
+            };
+            let late = attempt
+                .record(&app.app.db, &Ok("id-of-ses".to_owned()))
+                .await;
+            let late = late.expect("the database answers").expect("its row");
+            assert_eq!(late.get::<_, &str>("status"), status);
+            assert_eq!(invited.status().await, status);
+            // The same event once more.
+            let before = invited.row().await;
+            record(app, of_the_mail).await;
+            assert_eq!(invited.row().await, before, "{status}");
+        }
+    });
+}
+
+#[test]
+fn event_settles_an_attempt_whose_outcome_is_unknown() {
+    story(async |app| {
+        for is_last in [false, true] {
+            let invited = Invited::new(app).await;
+            let id: Uuid = invited.ask("id").await;
+            invited
+                .set("status = 'queued', provider_message_id = NULL, settled_attempt = 0")
+                .await;
+            let unknown = Err(SendError::Unknown("no answer"));
+            for number in 1..=(1 + i32::from(is_last)) {
+                invited.set(&format!("attempts = {number}")).await;
+                let attempt = Attempt {
+                    invitation_id: id,
+                    number,
+                };
+                // The answer to the first of the two was lost.
+                for _ in 0..2 {
+                    let recorded = attempt.record(&app.app.db, &unknown).await;
+                    recorded.expect("the database answers");
+                }
+            }
+            let expected = if is_last { "failed" } else { "queued" };
+            assert_eq!(invited.status().await, expected);
+            assert!(
+                invited
+                    .ask::<bool>("next_attempt_at > now() + interval '10 minutes'")
+                    .await
+            );
+            record(app, tagged(delivery("id-of-ses"), id, 1)).await;
+            assert_eq!(invited.status().await, "delivered", "{expected}");
+        }
+    });
+}
+
+#[test]
+fn events_of_an_earlier_mail_are_history() {
+    story(async |app| {
+        let invited = Invited::new(app).await;
+        let id: Uuid = invited.ask("id").await;
+        record(app, tagged(bounce_for_now(&invited.message_id), id, 1)).await;
+        assert_eq!(invited.status().await, "queued");
+        for late in [bounce_for_now, delivery, bounce_for_good] {
+            let before = invited.row().await;
+            record(app, tagged(late(&invited.message_id), id, 1)).await;
+            assert_eq!(invited.row().await, before);
+        }
+        invited
+            .set("attempts = 2, settled_attempt = 2, status = 'sent'")
+            .await;
+        record(app, tagged(bounce_for_now(&invited.message_id), id, 1)).await;
+        assert_eq!(
+            invited.status().await,
+            "sent",
+            "the second mail is on its way"
+        );
+    });
+}
+
+#[test]
+fn delayed_mail_is_shown_as_delayed_until_it_arrives() {
+    story(async |app| {
+        let invited = Invited::new(app).await;
+        assert_eq!(invited.gets(delay).await, invited.recorded());
+        assert_eq!(invited.gets(delay).await, invited.unchanged());
+        let seen = invited.in_roster().await;
+        assert_eq!(seen["status"], "sent");
+        let words = seen["last_error"].as_str().expect("a text");
+        assert!(words.contains("does not take it yet"), "{words}");
+        invited.gets(delivery).await;
+        let seen = invited.in_roster().await;
+        assert_eq!(
+            (&seen["status"], &seen["last_error"]),
+            (&json!("delivered"), &json!(null))
+        );
+        assert_eq!(invited.gets(delay).await, invited.unchanged());
+    });
+}
+
+#[test]
+fn suppressed_address_is_no_complaint() {
+    story(async |app| {
+        let invited = Invited::new(app).await;
+        let suppressed = |id: &str| {
+            event(
+                id,
+                "Complaint",
+                "complaint",
+                &json!({"complaintSubType": "OnAccountSuppressionList", "complaintFeedbackType": null}),
+            )
+        };
+        invited.gets(suppressed).await;
+        let seen = invited.in_roster().await;
+        assert_eq!(seen["status"], "bounced");
+        let words = seen["last_error"].as_str().expect("a text");
+        assert!(words.contains("nothing is sent to it"), "{words}");
     });
 }
 

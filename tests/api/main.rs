@@ -12,6 +12,7 @@ mod identity;
 mod import;
 mod invitations;
 mod logs;
+mod lost_answers;
 mod mail_events;
 mod migrations;
 mod model;

@@ -1,7 +1,8 @@
 use futures::future::join_all;
 use serde_json::json;
-use std::collections::HashSet;
-use tests::{Response, story};
+use std::{collections::HashSet, time::Duration};
+use tests::{Response, TestApp, story};
+use tokio::time::sleep;
 
 const AT_ONCE: usize = 50;
 
@@ -236,5 +237,142 @@ fn simultaneous_assignments_assign_a_workout_once() {
             ),
             (3, 3)
         );
+    });
+}
+
+/// The deadlocks that the server has broken in this test's database.
+async fn deadlocks(app: &TestApp) -> i64 {
+    // Sessions report theirs at most once a second.
+    sleep(Duration::from_millis(1_500)).await;
+    app.ask("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        .await
+}
+
+#[test]
+fn fifty_pairs_that_swap_their_addresses_all_sign_in() {
+    story(async |app| {
+        let person = |sub: usize, email: usize| {
+            let email = format!("{email}@swap.example");
+            app.person_with(
+                &json!({"sub": sub.to_string(), "email": email, "email_verified": "true"}),
+            )
+        };
+        let count = 2 * AT_ONCE;
+        join_all((0..count).map(|n| async move { person(n, n).get("/me").await.expect(200) }))
+            .await;
+        for _ in 0..4 {
+            // n and its neighbour have each other's address.
+            for swapped in [1, 0] {
+                let calls =
+                    (0..count).map(|n| async move { person(n, n ^ swapped).get("/me").await });
+                let responses = join_all(calls).await;
+                assert_eq!(with_status(&responses, 200), count, "{responses:#?}");
+            }
+        }
+        assert_eq!(deadlocks(app).await, 0);
+    });
+}
+
+/// Each person is invited by all gyms, and signs up while all the gyms are closed: nobody is in a gym by an invitation that was
+/// taken back.
+#[test]
+fn fifty_who_join_many_gyms_while_they_close_are_in_each_or_not() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let people: Vec<_> = (0..AT_ONCE)
+            .map(|n| app.person(&format!("{n}@closing.example")))
+            .collect();
+        let athletes: Vec<_> = (0..AT_ONCE)
+            .map(|n| json!({"email": format!("{n}@closing.example")}))
+            .collect();
+        let mut gyms = Vec::new();
+        for n in 0..6 {
+            let gym = owner.opens_gym(&format!("Gym {n}")).await;
+            let import = format!("/businesses/{gym}/athletes/import");
+            owner
+                .post(&import, &json!({"athletes": athletes}))
+                .await
+                .expect(200);
+            gyms.push(gym);
+        }
+        let closing = async {
+            sleep(Duration::from_millis(100)).await;
+            let close = async |gym: &uuid::Uuid| owner.delete(&format!("/businesses/{gym}")).await;
+            join_all(gyms.iter().map(close)).await
+        };
+        let joining = join_all(people.iter().map(|person| person.links(None)));
+        let (joined, closed) = futures::join!(joining, closing);
+        assert_eq!(with_status(&joined, 200), AT_ONCE, "{joined:#?}");
+        assert_eq!(with_status(&closed, 204), gyms.len(), "{closed:#?}");
+        assert_eq!(deadlocks(app).await, 0);
+        let mismatched =
+            "SELECT count(*) FROM athlete JOIN invitation ON invitation.athlete_id = athlete.id
+                          WHERE (athlete.user_id IS NOT NULL) <> (invitation.status = 'accepted')";
+        assert_eq!(app.ask::<i64>(mismatched).await, 0);
+    });
+}
+
+/// Of an import and corrections of the same roster at one moment, each item is about the address that was given.
+#[test]
+fn import_beside_corrections_names_no_other_athlete() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        for round in 0..6 {
+            let gym = owner.opens_gym(&format!("Gym {round}")).await;
+            let address = |name: &str, n: usize| format!("{name}-{n}@correct.example");
+            let import = format!("/businesses/{gym}/athletes/import");
+            let list = |name: &str| -> Vec<_> {
+                (0..10)
+                    .map(|n| json!({"email": address(name, n)}))
+                    .collect()
+            };
+            let known = owner
+                .post(&import, &json!({"athletes": list("old")}))
+                .await
+                .expect(200);
+            let both = [list("new"), list("old")].concat();
+            let correct = (0..10).map(|n| {
+                let id = known["items"][n]["athlete"]["id"]
+                    .as_str()
+                    .expect("an id")
+                    .to_owned();
+                let path = format!("/businesses/{gym}/athletes/{id}/invitation");
+                let owner = &owner;
+                async move {
+                    owner
+                        .post(&path, &json!({"email": address("new", n)}))
+                        .await
+                }
+            });
+            let register = (0..10).map(|n| {
+                let path = format!("/businesses/{gym}/athletes");
+                let owner = &owner;
+                async move {
+                    let email = address(if n % 2 == 0 { "new" } else { "old" }, n);
+                    (owner.post(&path, &json!({"email": email})).await, email)
+                }
+            });
+            let body = json!({"athletes": both});
+            let (imported, corrected, registered) = futures::join!(
+                owner.post(&import, &body),
+                join_all(correct),
+                join_all(register)
+            );
+            let items = imported.expect(200)["items"]
+                .as_array()
+                .expect("a list")
+                .clone();
+            assert_eq!(items.len(), both.len());
+            for (item, given) in items.iter().zip(&both) {
+                assert_eq!(item["athlete"]["email"], given["email"], "{item}");
+            }
+            for (response, email) in registered {
+                assert!([200, 201].contains(&response.status), "{:#}", response.body);
+                assert_eq!(response.body["email"], json!(email));
+            }
+            for response in corrected {
+                assert!([202, 409].contains(&response.status), "{:#}", response.body);
+            }
+        }
     });
 }

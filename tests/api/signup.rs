@@ -413,3 +413,35 @@ fn hundred_guesses_at_once_get_five_codes_looked_at() {
         assert_eq!(app.ask::<i32>(failures).await, 5);
     });
 }
+
+#[test]
+fn code_of_the_own_gym_takes_no_other_link_back() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let first = owner.opens_gym("First").await;
+        let second = owner.opens_gym("Second").await;
+        let ada = json!({"email": "ada@example.org"});
+        owner.registers(first, &ada).await;
+        let other = owner
+            .registers(first, &json!({"email": "other@example.org"}))
+            .await;
+        let person = app.person("ada@example.org");
+        person.links(None).await.expect(200);
+        owner.registers(second, &ada).await;
+
+        let response = person.links(Some(&other["athlete_code"])).await;
+        assert_eq!(response.problem(), "already-a-member");
+        let linked = "SELECT count(*) FROM athlete WHERE user_id IS NOT NULL";
+        assert_eq!(
+            app.ask::<i64>(linked).await,
+            2,
+            "the address links in the second gym"
+        );
+        assert_eq!(
+            person.links(None).await.expect(200)["linked"]
+                .as_array()
+                .map(Vec::len),
+            Some(2)
+        );
+    });
+}

@@ -234,3 +234,43 @@ fn what_is_created_says_where_it_is() {
         assert_eq!(athlete.header("location"), path);
     });
 }
+
+#[test]
+fn former_owner_neither_sees_nor_unassigns_who_was_theirs() {
+    story(async |app| {
+        let former = app.person("former@iron.example");
+        let gym = former.opens_gym("Iron Temple").await;
+        let kept = former.opens_gym("Kept").await;
+        let workout = former.writes_workout("Leg day").await;
+        let path = format!("/workouts/{workout}/assignments");
+        let mut athletes = Vec::new();
+        for gym in [gym, kept] {
+            let athlete = json!({"email": format!("{gym}@example.org")});
+            let id = former.registers(gym, &athlete).await["id"].clone();
+            let body = json!({"business_id": gym, "athlete_ids": [id]});
+            former.post(&path, &body).await.expect(200);
+            athletes.push(id.as_str().expect("an id").to_owned());
+        }
+        let next = app.person("next@iron.example");
+        next.get("/me").await.expect(200);
+        let sold = format!(
+            "UPDATE business SET user_id = '{}' WHERE id = '{gym}'",
+            next.user_id().await
+        );
+        let sold = app.shared.postgres.run(&app.database, &sold).await;
+        sold.expect("the gym is sold");
+
+        let seen = former.get(&path).await.expect(200)["items"].clone();
+        let seen: Vec<_> = seen.as_array().expect("a list").iter().collect();
+        assert_eq!(seen.len(), 1, "{seen:#?}");
+        assert_eq!(seen[0]["athlete_id"], json!(athletes[1]));
+        for athlete in &athletes {
+            former
+                .delete(&format!("{path}/{athlete}"))
+                .await
+                .expect(204);
+        }
+        let left = "SELECT athlete_id::text FROM workout_athlete";
+        assert_eq!(app.ask::<String>(left).await, athletes[0]);
+    });
+}

@@ -56,7 +56,7 @@ fn relay_that_dies_leaves_its_work_to_the_next() {
             .registers(gym, &json!({"email": "relay@crash.example"}))
             .await;
         for (number, moment) in [(1, Moment::BeforeSending), (2, Moment::BeforeRecording)] {
-            let requeue = "UPDATE invitation SET status = 'queued', next_attempt_at = now()";
+            let requeue = "UPDATE invitation SET status = 'queued', unknown_attempt = NULL, next_attempt_at = now()";
             app.shared
                 .postgres
                 .run(&app.database, requeue)

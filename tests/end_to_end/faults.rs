@@ -408,7 +408,7 @@ fn mail_service_that_is_down_fails_no_registration_and_loses_no_mail() {
                 rig.until_mails_fail("did not take it").await;
                 // Only now, lest a mail is taken whose answer is cut off: that one is rightly sent twice.
                 rig.to_ses.set(Traffic::IsRefused);
-                rig.until_mails_fail("did not answer").await;
+                rig.until_mails_fail("could not be reached").await;
                 rig.to_ses.set(Traffic::Flows);
                 rig.ses.send_replace(Ses::TakesIt);
             })

@@ -2,6 +2,7 @@ use crate::{
     contract::Contract,
     functions::invoke,
     log::overhear,
+    lossy::Lossy,
     services::{Shared, run, shared},
     wiretap::Wiretap,
 };
@@ -13,6 +14,7 @@ use ::shared::{
         db::{Address, Db, DbConfig},
     },
 };
+use aws_config::SdkConfig;
 use jiff::Timestamp;
 use lambda_http::http::{HeaderMap, Request};
 use local::{
@@ -209,6 +211,12 @@ impl TestApp {
     /// A sender that finds SES and SNS in the emulation, or at another endpoint.
     #[must_use]
     pub fn sender(shared: &Shared, endpoint: Option<&str>) -> InvitationSender {
+        Self::sender_of(&shared.sdk_config(endpoint))
+    }
+
+    /// A sender with this configuration of the SDK.
+    #[must_use]
+    pub fn sender_of(sdk_config: &SdkConfig) -> InvitationSender {
         let config = MailConfig {
             from: format!("GymBrah <{}>", local::aws::SENDER)
                 .parse()
@@ -216,7 +224,7 @@ impl TestApp {
             configuration_set: None,
             app_url: APP_URL.parse().expect("an address"),
         };
-        InvitationSender::new(config, &shared.sdk_config(endpoint))
+        InvitationSender::new(config, sdk_config)
     }
 
     /// What `deliver-invitations` works with, on this test's database.
@@ -270,16 +278,28 @@ impl TestApp {
 
     /// The same application, with a wiretap on its way to the database. Whatever is made of it from now on has one too.
     pub async fn overheard(&self) -> (&'static Self, Wiretap) {
+        let wiretap = Wiretap::on(&self.shared.postgres.secret(&self.database)).await;
+        (self.by_port(wiretap.port()).await, wiretap)
+    }
+
+    /// The same application, with a place on its way to the database at which answers get lost. Whatever is made of it from now on
+    /// has one too.
+    pub async fn lossy(&self) -> (&'static Self, Lossy) {
+        let lossy = Lossy::on(&self.shared.postgres.secret(&self.database)).await;
+        (self.by_port(lossy.port()).await, lossy)
+    }
+
+    /// The same application, which finds the database at another port of this machine.
+    async fn by_port(&self, port: u16) -> &'static Self {
         let mut secret = self.shared.postgres.secret(&self.database);
-        let wiretap = Wiretap::on(&secret).await;
         secret["host"] = json!("127.0.0.1");
-        secret["port"] = json!(wiretap.port());
+        secret["port"] = json!(port);
         self.shared
             .aws
             .put_secret(&self.database, &secret)
             .await
             .expect("a secret can be stored");
-        (self.with_registrar(|_| {}).await, wiretap)
+        self.with_registrar(|_| {}).await
     }
 
     /// Somebody with an account whose email is verified.

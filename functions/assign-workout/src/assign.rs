@@ -35,7 +35,8 @@ impl Assigning {
 /// Assigns the workout to all athletes, or to none if one of them is not the gym's or the workout is archived. Requests insert in
 /// the order of the athletes' ids: two that name the same ones can't wait for each other.
 ///
-/// $1 caller, $2 workout, $3 business, $4 athletes.
+/// $1 caller, $2 workout, $3 business, $4 athletes, $5 an id for the assignment to each of them, in the same order: the same id again is
+/// this request's own, sent again.
 ///
 /// No row: the workout or the gym is not the caller's. Otherwise one row for each athlete, also where the request names it twice:
 /// `is_stranger` if it is not the gym's, `is_new` if it was assigned now.
@@ -45,19 +46,22 @@ const ASSIGN_WORKOUT: &str = "-- assign_workout
         FROM gym_of($1, $3) AS gym, workout
         WHERE workout.id = $2 AND workout.user_id = (SELECT id FROM caller($1)) AND workout.athlete_id IS NULL
     ), named AS (
-        SELECT DISTINCT named.id, athlete.id IS NULL AS is_stranger, allowed.is_archived
-        FROM allowed, unnest($4) AS named (id)
+        SELECT DISTINCT ON (named.id) named.id, named.assignment_id, athlete.id IS NULL AS is_stranger, allowed.is_archived
+        FROM allowed, unnest($4, $5) AS named (id, assignment_id)
         LEFT JOIN athlete ON athlete.id = named.id AND athlete.invited_by = $3 AND athlete.removed_at IS NULL
+        ORDER BY named.id, named.assignment_id
     ), assigned AS (
-        INSERT INTO workout_athlete (workout_id, athlete_id, business_id)
-        SELECT allowed.workout_id, named.id, allowed.business_id
+        INSERT INTO workout_athlete (id, workout_id, athlete_id, business_id)
+        SELECT named.assignment_id, allowed.workout_id, named.id, allowed.business_id
         FROM allowed, named
         WHERE NOT allowed.is_archived AND NOT EXISTS (SELECT FROM named WHERE is_stranger)
         ORDER BY named.id
-        ON CONFLICT ON CONSTRAINT workout_athlete_key DO NOTHING
+        ON CONFLICT DO NOTHING
         RETURNING athlete_id
     )
-    SELECT named.id, named.is_stranger, named.is_archived, assigned.athlete_id IS NOT NULL AS is_new
+    SELECT named.id, named.is_stranger, named.is_archived,
+           assigned.athlete_id IS NOT NULL
+               OR EXISTS (SELECT FROM workout_athlete AS before WHERE before.id = named.assignment_id) AS is_new
     FROM named LEFT JOIN assigned ON assigned.athlete_id = named.id
     ORDER BY named.id";
 
@@ -77,11 +81,13 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
         athlete_ids,
     } = Assigning::read(body(request)?)?;
 
-    let parameters: [Parameter<'_>; 4] = [
+    let assignment_ids: Vec<Uuid> = athlete_ids.iter().map(|_| Uuid::now_v7()).collect();
+    let parameters: [Parameter<'_>; 5] = [
         (&caller.subject, Type::TEXT),
         (&workout_id, Type::UUID),
         (&business_id, Type::UUID),
         (&athlete_ids, Type::UUID_ARRAY),
+        (&assignment_ids, Type::UUID_ARRAY),
     ];
     let rows = app.db.query(ASSIGN_WORKOUT, &parameters).await?;
     if rows.is_empty() {

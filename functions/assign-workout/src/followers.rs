@@ -9,7 +9,7 @@ use shared::platform::{
 };
 use uuid::Uuid;
 
-/// A page of the workout's assignments, the newest first.
+/// A page of the workout's assignments, the newest first: those in gyms for which the author may act still.
 ///
 /// $1 author, $2 workout, $3 and $4 position, $5 rows.
 ///
@@ -20,6 +20,7 @@ const LIST_FOLLOWERS: &str = "-- list_followers
         SELECT assignment.id, assignment.athlete_id, assignment.business_id, assignment.created_at, assignment.selected,
                done.completed_at, done.completions, athlete.full_name, athlete.email, athlete.phone, athlete.linked_at
         FROM workout_athlete AS assignment
+        CROSS JOIN LATERAL gym_of($1, assignment.business_id) AS gym
         JOIN athlete ON athlete.id = assignment.athlete_id
         CROSS JOIN LATERAL (
             SELECT max(completed_at) AS completed_at, count(*) AS completions FROM completion

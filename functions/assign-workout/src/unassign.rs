@@ -6,7 +6,7 @@ use shared::platform::{
     problem::Problem,
 };
 
-/// Deletes an assignment.
+/// Deletes an assignment, if the author may still act for its gym.
 ///
 /// $1 author, $2 workout, $3 athlete.
 ///
@@ -15,7 +15,8 @@ const UNASSIGN_WORKOUT: &str = "-- unassign_workout
     WITH own AS (
         SELECT id FROM workout WHERE id = $2 AND user_id = (SELECT id FROM caller($1))
     ), unassigned AS (
-        DELETE FROM workout_athlete USING own WHERE workout_id = own.id AND athlete_id = $3
+        DELETE FROM workout_athlete AS assignment USING own
+        WHERE workout_id = own.id AND athlete_id = $3 AND EXISTS (SELECT FROM gym_of($1, assignment.business_id))
     )
     SELECT id FROM own";
 

@@ -55,10 +55,10 @@ impl Revision {
     }
 }
 
-/// $1 to $5 the caller, $6 id, $7 name, $8 description. The same id is the same workout, sent again.
+/// $1 to $6 the caller, $7 id, $8 name, $9 description. The same id is the same workout, sent again.
 const CREATE_WORKOUT: &str = "-- create_workout
     INSERT INTO workout AS created (id, user_id, name, description)
-    SELECT $6, caller.id, $7, $8 FROM sign_in($1, $2, $3, $4, $5) AS caller
+    SELECT $7, caller.id, $8, $9 FROM sign_in($1, $2, $3, $4, $5, $6) AS caller
     ON CONFLICT (id) DO UPDATE SET id = created.id WHERE created.user_id = excluded.user_id
     RETURNING id, name, description, created_at, archived_at";
 

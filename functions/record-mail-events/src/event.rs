@@ -1,9 +1,15 @@
 use serde::Deserialize;
 use serde_json::Value;
+use shared::invitations::mail::{ATTEMPT_TAG, INVITATION_TAG};
+use std::collections::HashMap;
+use uuid::Uuid;
 
 // The texts for the gym's owner, each with what can be done.
 
 const DOES_NOT_EXIST: &str = "The address does not exist or refuses mail; please correct it.";
+const SERVER_REFUSES: &str = "The recipient's mail server refuses our mail; please use another address, or hand over the code yourself.";
+const DELAYED: &str =
+    "The recipient's mail server does not take it yet; it is tried for some hours more.";
 const SUPPRESSED: &str = "Earlier mail to this address came back or was unwanted, so nothing is sent to it; please use another address.";
 const CONTENT_REFUSED: &str = "The mailbox does not take this kind of mail; please use another address, or hand over the code yourself.";
 const TRIED_AGAIN: &str =
@@ -20,6 +26,8 @@ const NOT_WRITTEN: &str =
 pub(crate) enum MailOutcome {
     /// It is in the mailbox, or in its folder for spam.
     Delivered,
+    /// SES has it, and the recipient's server does not take it yet.
+    Delayed(&'static str),
     /// It came back, and so would the next one.
     Bounced(&'static str),
     /// It came back, and another one may arrive.
@@ -45,6 +53,8 @@ const TRY_AGAIN: MailOutcome = MailOutcome::BouncedForNow {
 pub(crate) struct MailEvent {
     /// SES's id of the mail, which it gave on sending.
     pub(crate) message_id: String,
+    /// The invitation and the number of the attempt, from the mail's tags; none of a mail that had none.
+    pub(crate) attempt: Option<(Uuid, i32)>,
     pub(crate) outcome: MailOutcome,
 }
 
@@ -71,6 +81,16 @@ struct Detail {
 #[serde(rename_all = "camelCase")]
 struct Mail {
     message_id: String,
+    #[serde(default)]
+    tags: HashMap<String, Vec<String>>,
+}
+
+impl Mail {
+    fn attempt(&self) -> Option<(Uuid, i32)> {
+        let tag = |name| self.tags.get(name)?.first();
+        let invitation_id = tag(INVITATION_TAG)?.parse().ok()?;
+        Some((invitation_id, tag(ATTEMPT_TAG)?.parse().ok()?))
+    }
 }
 
 #[derive(Deserialize)]
@@ -92,10 +112,19 @@ struct BouncedRecipient {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Complaint {
+    complaint_sub_type: Option<String>,
     complaint_feedback_type: Option<String>,
 }
 
 impl MailEvent {
+    pub(crate) fn invitation_id(&self) -> Option<Uuid> {
+        self.attempt.map(|(invitation_id, _)| invitation_id)
+    }
+
+    pub(crate) fn attempt_number(&self) -> Option<i32> {
+        self.attempt.map(|(_, number)| number)
+    }
+
     /// Reads an event of EventBridge, or says why there is nothing to record.
     pub(crate) fn read(event: Value) -> Result<Self, &'static str> {
         let Envelope { source, detail } =
@@ -105,12 +134,13 @@ impl MailEvent {
         }
         let Detail {
             event_type,
-            mail: Mail { message_id },
+            mail,
             bounce,
             complaint,
         } = serde_json::from_value(detail).map_err(|_| "it lacks members of an event of a mail")?;
         let outcome = match event_type.as_str() {
             "Delivery" => MailOutcome::Delivered,
+            "DeliveryDelay" => MailOutcome::Delayed(DELAYED),
             "Bounce" => bounce.ok_or("it lacks the bounce")?.outcome()?,
             "Complaint" => complaint.ok_or("it lacks the complaint")?.outcome()?,
             "Reject" => MailOutcome::Failed(REJECTED),
@@ -118,7 +148,8 @@ impl MailEvent {
             _ => return Err("events of this type change nothing"),
         };
         Ok(Self {
-            message_id,
+            attempt: mail.attempt(),
+            message_id: mail.message_id,
             outcome,
         })
     }
@@ -131,9 +162,16 @@ impl Bounce {
         let report = self.bounced_recipients.first();
         let action = report.and_then(|report| report.action.as_deref());
         // RFC 3463, section 2: class 5 is a permanent failure.
-        let is_permanent = report
+        let status = report
             .and_then(|report| report.status.as_deref())
-            .is_some_and(|status| status.starts_with("5."));
+            .unwrap_or_default();
+        let is_permanent = status.starts_with("5.");
+        // RFC 3463, section 3.8: the subject 7 is security or policy. It is not the address that is wrong.
+        let refused = if status.starts_with("5.7.") {
+            MailOutcome::Bounced(SERVER_REFUSES)
+        } else {
+            MailOutcome::Bounced(DOES_NOT_EXIST)
+        };
         let sub_type = self.bounce_sub_type.as_deref().unwrap_or("General");
         let is_vague = matches!(sub_type, "General" | "Undetermined");
 
@@ -141,14 +179,12 @@ impl Bounce {
             ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
                 Ok(MailOutcome::Bounced(SUPPRESSED))
             }
-            ("Permanent", _) => Ok(MailOutcome::Bounced(DOES_NOT_EXIST)),
+            ("Permanent", _) => Ok(refused),
             ("Transient", "MessageTooLarge" | "ContentRejected" | "AttachmentRejected") => {
                 Ok(MailOutcome::Bounced(CONTENT_REFUSED))
             }
             ("Transient" | "Undetermined", _) => match action {
-                Some("failed") if is_vague && is_permanent => {
-                    Ok(MailOutcome::Bounced(DOES_NOT_EXIST))
-                }
+                Some("failed") | None if is_vague && is_permanent => Ok(refused),
                 Some("failed") => Ok(TRY_AGAIN),
                 Some(_) => Err("the recipient's server has not given up"),
                 None if is_vague => Err("it is an automatic answer"),
@@ -161,6 +197,10 @@ impl Bounce {
 
 impl Complaint {
     fn outcome(&self) -> Result<MailOutcome, &'static str> {
+        // SES has not sent it: somebody complained of an earlier mail to this address.
+        if self.complaint_sub_type.as_deref() == Some("OnAccountSuppressionList") {
+            return Ok(MailOutcome::Bounced(SUPPRESSED));
+        }
         // https://www.iana.org/assignments/marf-parameters: the other types are complaints.
         match self.complaint_feedback_type.as_deref() {
             Some("not-spam") => Err("it takes a complaint back"),
@@ -299,6 +339,58 @@ mod tests {
     }
 
     #[test]
+    fn servers_refusal_is_told_from_a_wrong_address() {
+        let report = |status: &str| json!({"action": "failed", "status": status});
+        let without_action = |status: &str| json!({"status": status});
+        for (kind, recipient, expected) in [
+            ("Permanent", report("5.1.1"), DOES_NOT_EXIST),
+            ("Permanent", report("5.7.1"), SERVER_REFUSES),
+            ("Permanent", report("5.7.26"), SERVER_REFUSES),
+            ("Transient", report("5.7.1"), SERVER_REFUSES),
+            ("Transient", without_action("5.1.1"), DOES_NOT_EXIST),
+            ("Transient", without_action("5.7.1"), SERVER_REFUSES),
+            ("Undetermined", without_action("5.1.1"), DOES_NOT_EXIST),
+        ] {
+            assert_eq!(
+                bounced(kind, "General", &recipient),
+                Ok(MailOutcome::Bounced(expected)),
+                "{kind} {recipient}"
+            );
+        }
+        assert!(bounced("Transient", "General", &without_action("4.4.7")).is_err());
+    }
+
+    #[test]
+    fn suppressed_address_is_no_complaint() {
+        let mut event = sample("complained");
+        event["detail"]["complaint"]["complaintSubType"] = json!("OnAccountSuppressionList");
+        assert_eq!(outcome(event), Ok(MailOutcome::Bounced(SUPPRESSED)));
+    }
+
+    #[test]
+    fn tags_name_the_attempt() {
+        let id = "0197f3a0-0000-7000-8000-000000000001";
+        for (tags, expected) in [
+            (
+                json!({"invitation": [id], "attempt": ["2"], "ses:operation": ["SendEmail"]}),
+                Some((id.parse().unwrap(), 2)),
+            ),
+            (json!({"invitation": [id]}), None),
+            (json!({"invitation": [], "attempt": []}), None),
+            (json!({"invitation": ["none"], "attempt": ["2"]}), None),
+            (
+                json!({"invitation": [id], "attempt": ["99999999999"]}),
+                None,
+            ),
+            (json!({}), None),
+        ] {
+            let mut event = sample("delivered");
+            event["detail"]["mail"]["tags"] = tags;
+            assert_eq!(MailEvent::read(event).unwrap().attempt, expected);
+        }
+    }
+
+    #[test]
     fn only_complaints_of_the_person_count() {
         for (feedback_type, is_complaint) in [
             (json!("abuse"), true),
@@ -329,7 +421,6 @@ mod tests {
             json!({"source": "aws.ses", "detail": {"eventType": "Bounce", "mail": {"messageId": "id-1"}, "bounce": {}}}),
             json!({"source": "aws.ses", "detail": {"eventType": "Complaint", "mail": {"messageId": "id-1"}}}),
             json!({"source": "aws.ses", "detail": {"eventType": "Send", "mail": {"messageId": "id-1"}, "send": {}}}),
-            json!({"source": "aws.ses", "detail": {"eventType": "DeliveryDelay", "mail": {"messageId": "id-1"}}}),
             json!({"source": "aws.s3", "detail": {"eventType": "Delivery", "mail": {"messageId": "id-1"}}}),
             sample("not-a-mail-event"),
             sample("opened"),

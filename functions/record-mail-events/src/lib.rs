@@ -7,53 +7,75 @@ use event::{MailEvent, MailOutcome};
 use serde::Serialize;
 use serde_json::Value;
 use shared::{
-    domain::{InvitationStatus, limits::MAX_ATTEMPTS},
+    domain::{
+        InvitationStatus::{self, Bounced, Complained, Delivered, Failed, Sent},
+        limits::MAX_ATTEMPTS,
+    },
     platform::{
         App,
-        db::{QueryError, Row, Type},
+        db::{Parameter, QueryError, Row, Type},
         metrics,
     },
 };
 
 /// Records the status that an event reports, if the invitation has one of the statuses that come before it. So late and repeated
-/// events change nothing. An invitation that is accepted, revoked or expired stays so. One that is queued is about to be sent
-/// again, and the events of its earlier mail do not matter any more.
+/// events change nothing. An invitation that is accepted, revoked or expired stays so.
 ///
-/// $1 SES's id of the mail, $2 new status, $3 statuses before it, $4 text for the gym's owner.
+/// The mail is found by its tags, or without tags by its id. An event may come before the sender has recorded that SES took the
+/// mail, and may be the only sign of that: then it settles the attempt. An attempt that is settled and was queued again is history.
+///
+/// $1 SES's id of the mail, $2 new status, $3 statuses before it, $4 text for the gym's owner, $5 invitation, $6 number of the
+/// attempt; null without tags.
 ///
 /// No row: no invitation was sent as this mail. Otherwise `recorded` is the new status, or null if nothing changed.
 const RECORD_OUTCOME: &str = "-- record_outcome
-    WITH recorded AS (
-        UPDATE invitation SET status = $2, last_error = $4
-        WHERE provider_message_id = $1 AND status = ANY ($3)
+    WITH mailed AS (
+        SELECT id FROM invitation WHERE id = $5
+        UNION ALL
+        SELECT id FROM invitation WHERE $5 IS NULL AND provider_message_id = $1
+        LIMIT 1
+    ), recorded AS (
+        UPDATE invitation
+        SET status = $2, last_error = $4, provider_message_id = $1, sent_at = coalesce(sent_at, now()), claim = NULL,
+            settled_attempt = greatest(settled_attempt, attempts)
+        FROM mailed
+        WHERE invitation.id = mailed.id
+          AND (status = ANY ($3)
+               OR status IN ('queued', 'failed') AND attempts >= $6
+                  AND ($6 > settled_attempt OR $6 = unknown_attempt))
+          AND (status, coalesce(last_error, '')) IS DISTINCT FROM ($2, coalesce($4, ''))
         RETURNING status
     )
-    SELECT (SELECT status FROM recorded LIMIT 1) AS recorded
-    FROM invitation WHERE provider_message_id = $1
-    LIMIT 1";
+    SELECT (SELECT status FROM recorded) AS recorded FROM mailed";
 
 /// Queues an invitation again whose mail bounced for now: SES reports that only after hours of attempts of its own. The id of the
 /// mail is deleted, so that repeated events find nothing; the next mail has its own. An invitation that has no attempts or no
-/// time left has bounced for good.
+/// time left has bounced for good. Of an earlier mail than the last one it changes nothing.
 ///
-/// $1 SES's id of the mail, $2 text while there are attempts left, $3 text after the last one, $4 attempts at most.
+/// $1 SES's id of the mail, $2 text while there are attempts left, $3 text after the last one, $4 attempts at most, $5 invitation,
+/// $6 number of the attempt; null without tags.
 ///
 /// No row: no invitation was sent as this mail. Otherwise `recorded` is the new status, or null if nothing changed.
 const SEND_AGAIN: &str = "-- send_again
-    WITH queued AS (
+    WITH mailed AS (
+        SELECT id FROM invitation WHERE id = $5
+        UNION ALL
+        SELECT id FROM invitation WHERE $5 IS NULL AND provider_message_id = $1
+        LIMIT 1
+    ), recorded AS (
         UPDATE invitation
-        SET status = 'queued', next_attempt_at = now() + retry_delay(attempts), provider_message_id = NULL, sent_at = NULL,
-            last_error = $2
-        WHERE provider_message_id = $1 AND status IN ('sent', 'delivered') AND attempts < $4 AND expires_at > now()
-        RETURNING status
-    ), bounced AS (
-        UPDATE invitation SET status = 'bounced', last_error = $3
-        WHERE provider_message_id = $1 AND status IN ('sent', 'delivered') AND (attempts >= $4 OR expires_at <= now())
+        SET status = CASE WHEN attempts - throttled < $4 AND expires_at > now() THEN 'queued' ELSE 'bounced' END,
+            last_error = CASE WHEN attempts - throttled < $4 AND expires_at > now() THEN $2 ELSE $3 END,
+            next_attempt_at = now() + retry_delay(attempts - throttled),
+            sent_at = CASE WHEN attempts - throttled < $4 AND expires_at > now() THEN NULL ELSE sent_at END,
+            provider_message_id = CASE WHEN attempts - throttled < $4 AND expires_at > now() THEN NULL ELSE $1 END,
+            settled_attempt = attempts, unknown_attempt = NULL, claim = NULL
+        FROM mailed
+        WHERE invitation.id = mailed.id AND attempts = coalesce($6, attempts)
+          AND (status IN ('sent', 'delivered') OR status IN ('queued', 'failed') AND $6 > settled_attempt)
         RETURNING status
     )
-    SELECT (SELECT status FROM (TABLE queued UNION ALL TABLE bounced) AS changed LIMIT 1) AS recorded
-    FROM invitation WHERE provider_message_id = $1
-    LIMIT 1";
+    SELECT (SELECT status FROM recorded) AS recorded FROM mailed";
 
 /// The outcome of an event. It is logged, and so holds ids only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,70 +94,26 @@ pub enum Report {
 /// Records an event. Only an error of the database fails the invocation, so that the event comes again. An event that can't be
 /// read is ignored: it would be no better the next time.
 pub async fn handle(app: &App, event: Value) -> Result<Report, QueryError> {
-    let MailEvent {
-        message_id,
-        outcome,
-    } = match MailEvent::read(event) {
+    let event = match MailEvent::read(event) {
         Ok(event) => event,
         Err(reason) => return Ok(Report::Ignored { reason }),
     };
-    let row = match outcome {
-        MailOutcome::Delivered => {
-            record(
-                app,
-                &message_id,
-                InvitationStatus::Delivered,
-                &[InvitationStatus::Sent],
-                None,
-            )
-            .await?
-        }
+    let row = match event.outcome {
+        MailOutcome::Delivered => record(app, &event, Delivered, &[Sent], None).await?,
+        MailOutcome::Delayed(words) => record(app, &event, Sent, &[Sent], Some(words)).await?,
         MailOutcome::Bounced(words) => {
-            let follows_on = [InvitationStatus::Sent, InvitationStatus::Delivered];
-            record(
-                app,
-                &message_id,
-                InvitationStatus::Bounced,
-                &follows_on,
-                Some(words),
-            )
-            .await?
+            record(app, &event, Bounced, &[Sent, Delivered], Some(words)).await?
         }
         MailOutcome::BouncedForNow { words, last_words } => {
-            let parameters = [
-                (&message_id as _, Type::TEXT),
-                (&words as _, Type::TEXT),
-                (&last_words as _, Type::TEXT),
-                (&MAX_ATTEMPTS as _, Type::INT4),
-            ];
-            app.db.query_opt(SEND_AGAIN, &parameters).await?
+            send_again(app, &event, words, last_words).await?
         }
         MailOutcome::Complained(words) => {
-            let follows_on = [
-                InvitationStatus::Sent,
-                InvitationStatus::Delivered,
-                InvitationStatus::Bounced,
-            ];
-            record(
-                app,
-                &message_id,
-                InvitationStatus::Complained,
-                &follows_on,
-                Some(words),
-            )
-            .await?
+            let follows_on = [Sent, Delivered, Bounced];
+            record(app, &event, Complained, &follows_on, Some(words)).await?
         }
-        MailOutcome::Failed(words) => {
-            record(
-                app,
-                &message_id,
-                InvitationStatus::Failed,
-                &[InvitationStatus::Sent],
-                Some(words),
-            )
-            .await?
-        }
+        MailOutcome::Failed(words) => record(app, &event, Failed, &[Sent], Some(words)).await?,
     };
+    let message_id = event.message_id;
     let Some(row) = row else {
         return Ok(Report::UnknownMessage { message_id });
     };
@@ -150,16 +128,35 @@ pub async fn handle(app: &App, event: Value) -> Result<Report, QueryError> {
 
 async fn record(
     app: &App,
-    message_id: &str,
+    event: &MailEvent,
     status: InvitationStatus,
     follows_on: &[InvitationStatus],
     words: Option<&str>,
 ) -> Result<Option<Row>, QueryError> {
-    let parameters = [
-        (&message_id as _, Type::TEXT),
-        (&status as _, Type::TEXT),
-        (&follows_on as _, Type::TEXT_ARRAY),
-        (&words as _, Type::TEXT),
+    let parameters: [Parameter<'_>; 6] = [
+        (&event.message_id, Type::TEXT),
+        (&status, Type::TEXT),
+        (&follows_on, Type::TEXT_ARRAY),
+        (&words, Type::TEXT),
+        (&event.invitation_id(), Type::UUID),
+        (&event.attempt_number(), Type::INT4),
     ];
     app.db.query_opt(RECORD_OUTCOME, &parameters).await
+}
+
+async fn send_again(
+    app: &App,
+    event: &MailEvent,
+    words: &str,
+    last_words: &str,
+) -> Result<Option<Row>, QueryError> {
+    let parameters: [Parameter<'_>; 6] = [
+        (&event.message_id, Type::TEXT),
+        (&words, Type::TEXT),
+        (&last_words, Type::TEXT),
+        (&MAX_ATTEMPTS, Type::INT4),
+        (&event.invitation_id(), Type::UUID),
+        (&event.attempt_number(), Type::INT4),
+    ];
+    app.db.query_opt(SEND_AGAIN, &parameters).await
 }

@@ -3,7 +3,7 @@ use crate::{
     athlete::{Athlete, roster_columns},
     deliver::{Gym, deliver},
     registration::{Contact, MAX_DRAWS, Registration},
-    renew::{Correction, Renewal, renew_with_a_free_code},
+    renew::{Correction, Renewal, lock_roster, renew_with_a_free_code},
     target::Target,
 };
 use shared::{
@@ -238,7 +238,7 @@ async fn add_address(app: &App, target: &Target, email: Email) -> Result<Respons
         }
         Renewal::JustSent(athlete) => Ok(Response::ok(&athlete)),
         Renewal::Linked => {
-            let added = |tx| add_to_member(tx, app, target.athlete_id, &email);
+            let added = |tx| add_to_member(tx, app, target, &email);
             match app.db.transaction(added).await {
                 Ok(athlete) => Ok(Response::ok(&athlete)),
                 Err(error) if error.constraint().is_some() => Err(Problem::new(
@@ -256,10 +256,11 @@ async fn add_address(app: &App, target: &Target, email: Email) -> Result<Respons
 async fn add_to_member(
     tx: Transaction,
     app: &App,
-    athlete_id: Uuid,
+    target: &Target,
     email: &Email,
 ) -> Result<Athlete, QueryError> {
-    let address: [Parameter<'_>; 2] = [(&athlete_id, Type::UUID), (email, Type::TEXT)];
+    lock_roster(&tx, target).await?;
+    let address: [Parameter<'_>; 2] = [(&target.athlete_id, Type::UUID), (email, Type::TEXT)];
     tx.query(ADD_ADDRESS, &address).await?;
-    Athlete::read(&tx, athlete_id, &app.app_url).await
+    Athlete::read(&tx, target.athlete_id, &app.app_url).await
 }

@@ -17,6 +17,7 @@ use shared::{
     },
 };
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The corrected contact, if the athlete's was wrong.
 pub(crate) struct Correction {
@@ -25,6 +26,10 @@ pub(crate) struct Correction {
 }
 
 impl Correction {
+    fn is_given(&self) -> bool {
+        self.email.is_some() || self.phone.is_some()
+    }
+
     fn read(mut body: Fields) -> Result<Self, Problem> {
         let email = body.optional("email");
         let phone = body.optional("phone");
@@ -36,6 +41,15 @@ impl Correction {
         }))
     }
 }
+
+/// Locks the gym before a contact changes, so that nobody comes in meanwhile: an import could have the new contact and wait for the
+/// old one, while the correction has the old one and waits for the new one.
+///
+/// $1 subject, $2 business. No row: the gym is not the caller's.
+const LOCK_ROSTER: &str = "-- lock_roster
+    SELECT business.id
+    FROM gym_of($1, $2) AS gym JOIN business ON business.id = gym.id
+    FOR UPDATE OF business";
 
 /// Locks the athlete, so that nobody else renews, revokes or accepts the invitation meanwhile, and the gym, so that it is not
 /// closed.
@@ -59,7 +73,7 @@ const LOCK_TO_RENEW: &str = r#"-- lock_to_renew
 /// $1 athlete, $2 seconds of the period in which renewals count, $3 seconds of a double click.
 const INVITATION_HISTORY: &str = "-- invitation_history
     WITH invited AS (
-        SELECT status, created_at, lag(id) OVER in_order IS NOT NULL AS is_renewal
+        SELECT id, status, created_at, lag(id) OVER in_order IS NOT NULL AS is_renewal
         FROM invitation
         WHERE athlete_id = $1
         WINDOW in_order AS (ORDER BY created_at, id)
@@ -67,7 +81,7 @@ const INVITATION_HISTORY: &str = "-- invitation_history
         SELECT created_at FROM invited
         WHERE is_renewal AND created_at > statement_timestamp() - make_interval(secs => $2)
     )
-    SELECT last.status AS last_status,
+    SELECT last.id AS last_id, last.status AS last_status,
            last.is_renewal AND last.created_at > statement_timestamp() - make_interval(secs => $3)
                AS is_double_click,
            (SELECT count(*) FROM renewed) AS renewals,
@@ -94,11 +108,12 @@ const CORRECT_ATHLETE: &str = "-- correct_athlete
 /// Its times come from `statement_timestamp()`: `now()` is the beginning of the transaction, which may have waited for the lock,
 /// and so may be earlier than the invitation that is replaced.
 ///
-/// $1 athlete, $2 channel, $3 days for which it is valid, $4 seconds of the lease, $5 time zone.
+/// $1 athlete, $2 channel, $3 days for which it is valid, $4 seconds of the lease, $5 time zone, $6 id.
 const INVITE_AGAIN: &str = "-- invite_again
-    INSERT INTO invitation (athlete_id, channel, attempts, created_at, next_attempt_at, expires_at)
-    SELECT $1, $2, 1, at, at + make_interval(secs => $4), end_of_day($3, $5)
-    FROM statement_timestamp() AS at";
+    INSERT INTO invitation (id, athlete_id, channel, attempts, created_at, next_attempt_at, expires_at)
+    SELECT $6, $1, $2, 1, at, at + make_interval(secs => $4), end_of_day($3, $5)
+    FROM statement_timestamp() AS at
+    ON CONFLICT (id) DO NOTHING";
 
 /// Renews the athlete's invitation, at the same contact or a corrected one.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
@@ -148,11 +163,15 @@ pub(crate) async fn renew_with_a_free_code(
     target: &Target,
     correction: &Correction,
 ) -> Result<Renewal, Problem> {
+    let invitation_id = Uuid::now_v7();
     for _ in 0..MAX_DRAWS {
-        let new_code = (app.draw_code)();
+        let new = NewInvitation {
+            id: invitation_id,
+            code: (app.draw_code)(),
+        };
         let renewed = app
             .db
-            .transaction(|tx| renew(tx, app, target, correction, new_code.clone()));
+            .transaction(|tx| renew(tx, app, target, correction, &new));
         match renewed.await {
             Ok(renewal) => return Ok(renewal),
             Err(error) => match error.constraint() {
@@ -172,6 +191,13 @@ pub(crate) async fn renew_with_a_free_code(
     )))
 }
 
+/// The invitation that this request makes, however often its transaction is run.
+struct NewInvitation {
+    id: Uuid,
+    /// The athlete's code, if they get a new one.
+    code: AthleteCode,
+}
+
 /// Ends the open invitation and queues a new one.
 ///
 /// An email in the correction replaces the athlete's. A phone alone replaces the athlete's phone and removes the email, so that
@@ -182,8 +208,11 @@ async fn renew(
     app: &App,
     target: &Target,
     correction: &Correction,
-    new_code: AthleteCode,
+    new: &NewInvitation,
 ) -> Result<Renewal, QueryError> {
+    if correction.is_given() && !lock_roster(&tx, target).await? {
+        return Ok(Renewal::NotYours);
+    }
     let Some(found) = tx.query_opt(LOCK_TO_RENEW, &target.parameters()).await? else {
         return Ok(Renewal::NotYours);
     };
@@ -198,6 +227,11 @@ async fn renew(
         (&DOUBLE_CLICK.as_secs_f64(), Type::FLOAT8),
     ];
     let history = tx.query_one(INVITATION_HISTORY, &history).await?;
+    if history.get::<_, Uuid>("last_id") == new.id {
+        // The transaction was committed before its connection died, and was run again.
+        let athlete = Athlete::read(&tx, target.athlete_id, &app.app_url).await?;
+        return Ok(Renewal::Queued(Gym::from(&found), Box::new(athlete)));
+    }
     let was_revoked =
         history.get::<_, InvitationStatus>("last_status") == InvitationStatus::Revoked;
     let (email, phone) = corrected(&found, correction);
@@ -219,21 +253,28 @@ async fn renew(
             athlete.clone(),
             (&email, Type::TEXT),
             (&phone, Type::TEXT),
-            (&new_code, Type::TEXT),
+            (&new.code, Type::TEXT),
         ];
         tx.query(CORRECT_ATHLETE, &corrected).await?;
     }
     let time_zone: TimeZone = found.get("time_zone");
-    let invitation: [Parameter<'_>; 5] = [
+    let invitation: [Parameter<'_>; 6] = [
         athlete,
         (&Channel::to(email.as_ref()), Type::TEXT),
         (&app.invitation_days, Type::INT4),
         (&LEASE.as_secs_f64(), Type::FLOAT8),
         (&time_zone, Type::TEXT),
+        (&new.id, Type::UUID),
     ];
     tx.query(INVITE_AGAIN, &invitation).await?;
     let athlete = Athlete::read(&tx, target.athlete_id, &app.app_url).await?;
     Ok(Renewal::Queued(Gym::from(&found), Box::new(athlete)))
+}
+
+/// Locks the gym of an athlete whose contact changes. False: it is not the caller's.
+pub(crate) async fn lock_roster(tx: &Transaction, target: &Target) -> Result<bool, QueryError> {
+    let gym = &target.parameters()[..2];
+    Ok(tx.query_opt(LOCK_ROSTER, gym).await?.is_some())
 }
 
 /// The athlete's contact after the correction.

@@ -36,12 +36,12 @@ impl Opening {
 
 /// Creates a gym. A statement that is sent again has the same id, and gives the same gym.
 ///
-/// $1 to $5 the caller, $6 id, $7 name, $8 locale, $9 country, $10 time zone.
+/// $1 to $6 the caller, $7 id, $8 name, $9 locale, $10 country, $11 time zone.
 const OPEN_BUSINESS: &str = concat!(
     "-- open_business
     INSERT INTO business (id, user_id, name, locale, country, time_zone)
-    SELECT $6, caller.id, $7, coalesce($8, 'en'), $9, coalesce($10, 'UTC')
-    FROM sign_in($1, $2, $3, $4, $5) AS caller
+    SELECT $7, caller.id, $8, coalesce($9, 'en'), $10, coalesce($11, 'UTC')
+    FROM sign_in($1, $2, $3, $4, $5, $6) AS caller
     ON CONFLICT (id) DO UPDATE SET id = business.id WHERE business.user_id = excluded.user_id
     RETURNING ",
     business_columns!()

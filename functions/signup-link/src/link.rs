@@ -2,7 +2,7 @@ use crate::account::{Gym, Link, User};
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
-    domain::AthleteCode,
+    domain::{AthleteCode, Email},
     platform::{
         App,
         auth::{Caller, caller},
@@ -29,18 +29,18 @@ impl Claim {
     }
 }
 
-/// The caller's row, made or brought up to date from the token. $1 to $5 the caller.
+/// The caller's row, made or brought up to date from the token. $1 to $6 the caller.
 const SIGN_IN: &str = "-- sign_in
-    SELECT id, email, full_name, avatar_url, created_at FROM sign_in($1, $2, $3, $4, $5)";
+    SELECT id, email, full_name, avatar_url, created_at FROM sign_in($1, $2, $3, $4, $5, $6)";
 
 /// Locks the caller, so that two requests of one person run one after the other. $1 caller.
 const LOCK_CALLER: &str = r#"-- lock_caller
     SELECT id FROM "user" WHERE id = $1 FOR NO KEY UPDATE"#;
 
 /// The lockout after wrong codes: `is_locked` if the caller has to wait before another code is looked at, and the number of
-/// seconds. $1 caller.
+/// seconds. $1 caller, $2 id of the request.
 const CODE_ATTEMPTS: &str = "-- code_attempts
-    SELECT is_locked, retry_after FROM code_attempts($1)";
+    SELECT is_locked, retry_after FROM code_attempts($1, $2)";
 
 /// Locks the athletes that may be the caller: of several callers who claim one athlete, the first gets it. An athlete who shares
 /// the address of another is claimed by the code alone.
@@ -53,7 +53,8 @@ const LOCK_CANDIDATES: &str = "-- lock_candidates
     FOR UPDATE";
 
 /// Links the caller to the locked athletes whose invitation can be accepted now: to one in each gym, and to none in a gym that the
-/// caller is a member of already. The athlete of the code goes before the athlete of the email.
+/// caller is a member of already. The athlete of the code goes before the athlete of the email. The invitations are locked in the
+/// order of their gyms, so that this and gyms that are closed can't wait for each other, and as they are then they count.
 ///
 /// $1 caller, $2 locked athletes, $3 code, $4 verified email.
 ///
@@ -64,6 +65,8 @@ const LINK_ATHLETES: &str = "-- link_athletes
                invitation.id AS invitation_id
         FROM athlete JOIN invitation ON invitation.athlete_id = athlete.id
         WHERE athlete.id = ANY ($2) AND is_claimable(invitation)
+        ORDER BY athlete.invited_by, invitation.id
+        FOR UPDATE OF invitation
     ), chosen AS (
         SELECT DISTINCT ON (invited_by) id, invitation_id
         FROM claimable
@@ -101,9 +104,9 @@ const LINKED_ATHLETES: &str = "-- linked_athletes
 const WAITLISTED_SINCE: &str = "-- waitlisted_since
     SELECT min(created_at) AS since FROM waitlist WHERE email = $2 OR user_id = $1";
 
-/// Counts a wrong code. $1 caller.
+/// Counts a wrong code, once where the request is sent again. $1 caller, $2 id of the request.
 const COUNT_WRONG_CODE: &str = "-- count_wrong_code
-    SELECT count_wrong_code($1)";
+    SELECT count_wrong_code($1, $2)";
 
 #[derive(Serialize)]
 struct SignupLink {
@@ -161,7 +164,8 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     no_query(request)?;
     let Claim { athlete_code } = Claim::read(body(request)?)?;
 
-    let linking = |tx| link(tx, &caller, athlete_code.as_ref());
+    let request_id = Uuid::now_v7();
+    let linking = |tx| link(tx, &caller, request_id, athlete_code.as_ref());
     let linking = app.db.transaction(linking).await?;
     metrics::invitations("accepted", linking.accepted);
     match linking.code {
@@ -207,16 +211,21 @@ enum Code {
 async fn link(
     tx: Transaction,
     caller: &Caller,
+    request_id: Uuid,
     athlete_code: Option<&AthleteCode>,
 ) -> Result<Linking, QueryError> {
     let user = tx.query_one(SIGN_IN, &caller.parameters()).await?;
     let id: Uuid = user.get("id");
     let caller_id: Parameter<'_> = (&id, Type::UUID);
-    let email: Parameter<'_> = (&caller.verified_email, Type::TEXT);
+    let request: Parameter<'_> = (&request_id, Type::UUID);
+    // The address is not the caller's if somebody has proved it since they signed in.
+    let address: Option<Email> = user.get("email");
+    let address = address.filter(|address| caller.verified_email.as_ref() == Some(address));
+    let email: Parameter<'_> = (&address, Type::TEXT);
     tx.query_one(LOCK_CALLER, std::slice::from_ref(&caller_id))
         .await?;
     let wait = match athlete_code {
-        Some(_) => wait_before_code(&tx, id).await?,
+        Some(_) => wait_before_code(&tx, &[caller_id.clone(), request.clone()]).await?,
         None => None,
     };
     let looked_at = athlete_code.filter(|_| wait.is_none());
@@ -251,7 +260,7 @@ async fn link(
         (Some(_), None) if linked.iter().any(|row| is(row, "by_code")) => Code::Good,
         (Some(_), None) if claimable.iter().any(|row| is(row, "by_code")) => Code::OfOwnGym,
         (Some(_), None) => {
-            tx.query(COUNT_WRONG_CODE, &[caller_id]).await?;
+            tx.query(COUNT_WRONG_CODE, &[caller_id, request]).await?;
             Code::Wrong
         }
     };
@@ -270,10 +279,11 @@ async fn link(
 }
 
 /// The time that the caller has to wait before a code is looked at; none if it may be looked at now.
-async fn wait_before_code(tx: &Transaction, caller: Uuid) -> Result<Option<Duration>, QueryError> {
-    let attempts = tx
-        .query_one(CODE_ATTEMPTS, &[(&caller, Type::UUID)])
-        .await?;
+async fn wait_before_code(
+    tx: &Transaction,
+    caller_and_request: &[Parameter<'_>],
+) -> Result<Option<Duration>, QueryError> {
+    let attempts = tx.query_one(CODE_ATTEMPTS, caller_and_request).await?;
     let is_locked: bool = attempts.get("is_locked");
     let seconds: i64 = attempts.get("retry_after");
     Ok(is_locked.then(|| Duration::from_secs(u64::try_from(seconds).unwrap_or(1))))

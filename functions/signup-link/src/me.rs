@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 /// The caller, the gyms they own and the athletes they are linked to, each at most 200, the newest first.
 ///
-/// $1 to $5 the caller.
+/// $1 to $6 the caller.
 const ME: &str = "-- me
     SELECT caller.*, owned.list AS businesses, been.list AS athletes
-    FROM sign_in($1, $2, $3, $4, $5) AS caller,
+    FROM sign_in($1, $2, $3, $4, $5, $6) AS caller,
     LATERAL (
         SELECT coalesce(json_agg(business), '[]') AS list
         FROM (

@@ -74,5 +74,7 @@ closed_set! {
         Refused = "refused",
         /// The provider did not take it this time.
         Failed = "failed",
+        /// Nobody knows whether the provider took it.
+        Unknown = "unknown",
     }
 }

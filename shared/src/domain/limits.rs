@@ -10,8 +10,11 @@ pub const LEASE: Duration = Duration::from_mins(1);
 /// Attempts to send one invitation; after the last one it has failed. `retry_delay` in the database spreads them over a day.
 pub const MAX_ATTEMPTS: i32 = 8;
 
-/// The wait after the provider has asked for fewer at a time.
-pub const THROTTLED_PAUSE: Duration = Duration::from_mins(1);
+/// The wait of an invitation that the provider wanted later.
+pub const THROTTLED_PAUSE: Duration = Duration::from_secs(10);
+
+/// The wait after an attempt whose outcome is unknown: by then the provider's event has told of a mail that it took.
+pub const UNKNOWN_PAUSE: Duration = Duration::from_mins(15);
 
 /// The largest number of renewals of one athlete's invitation within [`RENEWAL_PERIOD`].
 pub const MAX_RENEWALS: i64 = 5;

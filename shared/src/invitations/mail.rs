@@ -2,9 +2,9 @@
 
 use crate::{
     domain::Email,
-    invitations::{AppUrl, Language, Message, SendError},
+    invitations::{AppUrl, Language, Message, SendError, delivery::Leased},
     platform::{
-        aws::{is_throttling, name_of},
+        aws::{is_not_sent, is_throttling, name_of, once},
         config::Variables,
     },
 };
@@ -15,11 +15,11 @@ use aws_sdk_sesv2::{
     error::SdkError,
     operation::{RequestId, send_email::SendEmailError},
     primitives::Blob,
-    types::{Destination, EmailContent, RawMessage, error::MessageRejected},
+    types::{Destination, EmailContent, MessageTag, RawMessage, error::MessageRejected},
 };
 use jiff::civil::Date;
 use mail_builder::MessageBuilder;
-use std::str::FromStr;
+use std::{fmt::Debug, str::FromStr};
 
 /// The configuration of mails: their sender, and the app that their links lead to.
 #[derive(Debug, Clone)]
@@ -81,15 +81,17 @@ impl MailSender {
     #[must_use]
     pub fn new(config: MailConfig, aws: &SdkConfig) -> Self {
         Self {
-            client: Client::new(aws),
+            client: Client::new(&once(aws)),
             config,
         }
     }
 
     /// Hands an invitation to SES and returns the id that the mail has in SES's events.
     ///
-    /// The mail is built here (MIME, RFC 2045), and SES sends it unchanged.
-    pub async fn send(&self, invitation: &Message) -> Result<String, SendError> {
+    /// The mail is built here (MIME, RFC 2045), and SES sends it unchanged. Its tags come back in the events: they tell whose mail
+    /// it is also where the id was never known here.
+    pub async fn send(&self, leased: &Leased) -> Result<String, SendError> {
+        let invitation = &leased.message;
         let mail = self.config.mail(invitation).map_err(|error| {
             tracing::warn!(%error, "the invitation could not be written");
             SendError::Failed(NOT_TAKEN)
@@ -108,6 +110,8 @@ impl MailSender {
             .from_email_address(self.config.from.address.as_str())
             .destination(Destination::builder().to_addresses(&invitation.to).build())
             .set_configuration_set_name(self.config.configuration_set.clone())
+            .email_tags(tag(INVITATION_TAG, &leased.id))
+            .email_tags(tag(ATTEMPT_TAG, &leased.attempt))
             .content(content)
             .send()
             .await
@@ -120,13 +124,26 @@ impl MailSender {
     }
 }
 
+/// The tag of a mail that has the invitation's id.
+pub const INVITATION_TAG: &str = "invitation";
+
+/// The tag of a mail that has the number of the attempt.
+pub const ATTEMPT_TAG: &str = "attempt";
+
+fn tag(name: &str, value: &impl ToString) -> MessageTag {
+    let tag = MessageTag::builder().name(name).value(value.to_string());
+    tag.build().expect("name and value are given")
+}
+
 const REFUSED: &str = "The mail service refuses this address: correct it.";
 const NOT_TAKEN: &str = "The mail service did not take it.";
-const NOT_REACHED: &str = "The mail service did not answer.";
+const NOT_REACHED: &str = "The mail service could not be reached.";
+const NOT_ANSWERED: &str =
+    "The mail service did not answer; the invitation may have arrived all the same.";
 
 /// The error of an invitation that SES did not take. It is final only if the mail itself is refused. An account that is paused,
 /// or a sender that is not verified, is for us to repair, and the invitation is sent afterwards.
-fn what_follows<R>(error: &SdkError<SendEmailError, R>) -> SendError {
+fn what_follows<R: Debug + 'static>(error: &SdkError<SendEmailError, R>) -> SendError {
     match error.as_service_error() {
         Some(_) if is_throttling(error) => SendError::Throttled,
         Some(SendEmailError::BadRequestException(_)) => SendError::Refused(REFUSED),
@@ -134,7 +151,8 @@ fn what_follows<R>(error: &SdkError<SendEmailError, R>) -> SendError {
             SendError::Refused(REFUSED)
         }
         Some(_) => SendError::Failed(NOT_TAKEN),
-        None => SendError::Failed(NOT_REACHED),
+        None if is_not_sent(error) => SendError::Failed(NOT_REACHED),
+        None => SendError::Unknown(NOT_ANSWERED),
     }
 }
 
@@ -609,7 +627,7 @@ mod tests {
             SdkError::dispatch_failure(ConnectorError::timeout("connect".into())),
             SdkError::response_error("no XML", ()),
         ] {
-            assert_eq!(what_follows(&unanswered), SendError::Failed(NOT_REACHED));
+            assert_eq!(what_follows(&unanswered), SendError::Unknown(NOT_ANSWERED));
         }
     }
 

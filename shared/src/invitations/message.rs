@@ -39,8 +39,10 @@ pub enum SendError {
     Throttled,
     /// The provider will never take it: the gym's owner has to correct the contact first.
     Refused(&'static str),
-    /// The provider may take it another time.
+    /// The provider has not taken it, and may take it another time.
     Failed(&'static str),
+    /// The provider gave no answer: it may have taken it or not.
+    Unknown(&'static str),
 }
 
 /// The languages that messages are written in.

@@ -5,7 +5,7 @@
 
 use crate::{
     invitations::{AppUrl, Language, Message, SendError},
-    platform::aws::{is_throttling, name_of},
+    platform::aws::{is_not_sent, is_throttling, name_of, once},
 };
 use any_ascii::any_ascii_char;
 use aws_config::SdkConfig;
@@ -15,6 +15,7 @@ use aws_sdk_sns::{
     operation::{RequestId, publish::PublishError},
     types::MessageAttributeValue,
 };
+use std::fmt::Debug;
 
 /// The number of septets that one message holds.
 const MAX_SEPTETS: usize = 160;
@@ -32,7 +33,7 @@ impl SmsSender {
     #[must_use]
     pub fn new(app_url: AppUrl, aws: &SdkConfig) -> Self {
         Self {
-            client: Client::new(aws),
+            client: Client::new(&once(aws)),
             app_url,
         }
     }
@@ -63,15 +64,18 @@ impl SmsSender {
 
 const REFUSED: &str = "The text message service refuses this number: correct it.";
 const NOT_TAKEN: &str = "The text message service did not take it.";
-const NOT_REACHED: &str = "The text message service did not answer.";
+const NOT_REACHED: &str = "The text message service could not be reached.";
+const NOT_ANSWERED: &str =
+    "The text message service did not answer; the invitation may have arrived all the same.";
 
 /// The error of an invitation that SNS did not take. It is final only if the number itself is refused.
-fn what_follows<R>(error: &SdkError<PublishError, R>) -> SendError {
+fn what_follows<R: Debug + 'static>(error: &SdkError<PublishError, R>) -> SendError {
     match error.as_service_error() {
         Some(_) if is_throttling(error) => SendError::Throttled,
         Some(refusal) if is_of_the_number(refusal) => SendError::Refused(REFUSED),
         Some(_) => SendError::Failed(NOT_TAKEN),
-        None => SendError::Failed(NOT_REACHED),
+        None if is_not_sent(error) => SendError::Failed(NOT_REACHED),
+        None => SendError::Unknown(NOT_ANSWERED),
     }
 }
 
@@ -385,7 +389,7 @@ mod tests {
             SdkError::dispatch_failure(ConnectorError::timeout("connect".into())),
             SdkError::response_error("no XML", ()),
         ] {
-            assert_eq!(what_follows(&unanswered), SendError::Failed(NOT_REACHED));
+            assert_eq!(what_follows(&unanswered), SendError::Unknown(NOT_ANSWERED));
         }
     }
 }

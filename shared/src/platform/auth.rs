@@ -8,6 +8,7 @@ use crate::{
         problem::{Kind, Problem},
     },
 };
+use jiff::Timestamp;
 use uuid::Uuid;
 
 /// The person whose token came with the request. The authorizer has checked the token's signature, issuer, audience and times;
@@ -27,18 +28,21 @@ pub struct Caller {
     pub full_name: Option<Name>,
     /// The token's `picture`, where it is an https address.
     pub avatar_url: Option<String>,
+    /// The time at which the person signed in, and so proved the address: the token's `auth_time`, else its `iat`.
+    pub signed_in_at: Option<Timestamp>,
 }
 
 impl Caller {
     /// The parameters of the database's `sign_in`, in its order.
     #[must_use]
-    pub fn parameters(&self) -> [Parameter<'_>; 5] {
+    pub fn parameters(&self) -> [Parameter<'_>; 6] {
         [
             (&self.new_id, Type::UUID),
             (&self.subject, Type::TEXT),
             (&self.verified_email, Type::TEXT),
             (&self.full_name, Type::TEXT),
             (&self.avatar_url, Type::TEXT),
+            (&self.signed_in_at, Type::TIMESTAMPTZ),
         ]
     }
 }
@@ -73,7 +77,21 @@ pub fn caller(request: &Request) -> Result<Caller, Problem> {
         avatar_url: claim("picture")
             .filter(|url| is_picture(url))
             .map(str::to_owned),
+        signed_in_at: claim("auth_time")
+            .and_then(time)
+            .or_else(|| claim("iat").and_then(time)),
     })
+}
+
+/// The time of a claim, in seconds since 1970. The gateway may write a large number with an exponent.
+fn time(seconds: &str) -> Option<Timestamp> {
+    let seconds: f64 = seconds.parse().ok()?;
+    let nanoseconds = seconds.is_finite().then_some(seconds * 1e9)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a time that is out of range is none"
+    )]
+    Timestamp::from_nanosecond(nanoseconds as i128).ok()
 }
 
 /// True for an https address of plain characters: people set their own picture, and an address of another kind could be one
@@ -139,6 +157,27 @@ mod tests {
         let response = crate::platform::http::Response::problem(&problem, "id").json();
         let detail = response["detail"].as_str().unwrap();
         assert!(detail.contains("ID token"), "{detail}");
+    }
+
+    #[test]
+    fn sign_in_time_is_auth_time_or_else_iat() {
+        for (claims, expected) in [
+            (
+                json!({"auth_time": "1700000000", "iat": "1700003600"}),
+                Some(1_700_000_000),
+            ),
+            (json!({"iat": "1700003600"}), Some(1_700_003_600)),
+            (json!({"iat": "1.7000036E9"}), Some(1_700_003_600)),
+            (json!({"auth_time": "yesterday"}), None),
+            (json!({"auth_time": "1e300"}), None),
+            (json!({"auth_time": "NaN"}), None),
+            (json!({}), None),
+        ] {
+            let mut claims = claims;
+            claims["sub"] = json!(SUB);
+            let signed_in_at = with_claims(&claims).unwrap().signed_in_at;
+            assert_eq!(signed_in_at.map(Timestamp::as_second), expected, "{claims}");
+        }
     }
 
     #[test]

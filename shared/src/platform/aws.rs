@@ -2,10 +2,10 @@
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 /// The longest time that a call to AWS takes, its one retry included: a person is waiting for the response.
-const CALL_BUDGET: Duration = Duration::from_secs(2);
+pub const CALL_BUDGET: Duration = Duration::from_secs(2);
 
 /// Region, credentials and endpoints as Lambda sets them in the environment.
 pub async fn config() -> SdkConfig {
@@ -20,6 +20,13 @@ pub async fn config() -> SdkConfig {
         .await
 }
 
+/// The configuration of a client that sends messages: it makes every call once. A call that got no answer may have been carried
+/// out, and the SDK would send the same message again.
+pub(crate) fn once(aws: &SdkConfig) -> SdkConfig {
+    let once = aws.to_builder().retry_config(RetryConfig::disabled());
+    once.build()
+}
+
 /// The code of an error of AWS, or the reason why there was no response. The error's message is left out: it repeats addresses
 /// and numbers.
 pub(crate) fn name_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &str {
@@ -31,6 +38,27 @@ pub(crate) fn name_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &st
         }
         _ => "no answer that makes sense",
     }
+}
+
+/// True if the call did not get to AWS: it could not be made, or there was no connection to send it over. Of any other call
+/// without an answer nobody knows whether it was carried out.
+pub(crate) fn is_not_sent<E, R>(error: &SdkError<E, R>) -> bool
+where
+    E: Error + 'static,
+    R: fmt::Debug + 'static,
+{
+    if matches!(error, SdkError::ConstructionFailure(_)) {
+        return true;
+    }
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let client_error = error.downcast_ref::<hyper_util::client::legacy::Error>();
+        if client_error.is_some_and(hyper_util::client::legacy::Error::is_connect) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// True if AWS wants fewer calls at a time, or fewer a day. The codes are those that the SDK knows, and SNS's own.

@@ -9,7 +9,7 @@ mod transaction;
 
 use crate::platform::config::{ConfigError, Variables, concurrency};
 use aws_config::SdkConfig;
-use connect::Connector;
+use connect::{CANCEL_BUDGET, Connector};
 use deadpool_postgres::{
     Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
 };
@@ -33,6 +33,9 @@ pub use transaction::Transaction;
 
 /// The longest time that a statement, or a transaction as a whole, waits for the database, all attempts included.
 pub const BUDGET: Duration = Duration::from_secs(3);
+
+/// The longest time that a statement or a transaction takes: at the end of its budget the server is asked to stop it.
+pub const LONGEST: Duration = BUDGET.saturating_add(CANCEL_BUDGET);
 
 /// The pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -93,6 +96,7 @@ pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub struct Db {
     pool: Pool,
     login: Arc<Login>,
+    connector: Connector,
 }
 
 impl Db {
@@ -103,7 +107,7 @@ impl Db {
         let connector = Connector::new(Arc::clone(&login), config.ca_file.as_deref())?;
         let manager = Manager::from_connect(
             tokio_postgres::Config::new(), // the connector takes the login's
-            connector,
+            connector.clone(),
             // A more thorough check costs a round trip; a statement that meets a dead connection is sent again.
             ManagerConfig {
                 recycling_method: RecyclingMethod::Fast,
@@ -113,7 +117,11 @@ impl Db {
             .max_size(config.connections)
             .build()
             .expect("a pool without time-outs needs no runtime");
-        let db = Self { pool, login };
+        let db = Self {
+            pool,
+            login,
+            connector,
+        };
         if let Err(error) = db.connection(Instant::now() + BUDGET).await {
             tracing::warn!(%error, "no database yet");
         }
@@ -139,6 +147,9 @@ impl Db {
             match within(deadline, connection.query_typed(sql, parameters)).await {
                 Ok(rows) => return Ok(rows),
                 Err(error) => {
+                    if error.leaves_a_statement_running() {
+                        self.connector.cancel(&connection).await;
+                    }
                     if error.ends_the_connection() {
                         drop(Object::take(connection));
                     }
@@ -186,7 +197,7 @@ impl Db {
             attempts += 1;
             let result = work(Transaction::new(Arc::clone(&session), deadline)).await;
             let session = Arc::into_inner(session).expect("the transaction ended with its work");
-            match session.end(result, deadline).await {
+            match session.end(result, deadline, &self.connector).await {
                 Ok(value) => return Ok(value),
                 Err(error) => self.before_another_attempt(error, attempts)?,
             }
@@ -267,9 +278,7 @@ async fn within<T>(
 ) -> Result<T, QueryError> {
     match timeout_at(deadline, sent).await {
         Ok(outcome) => Ok(outcome?),
-        Err(_elapsed) => Err(QueryError::Unavailable(
-            "the statement was still running at the end of its budget".into(),
-        )),
+        Err(_elapsed) => Err(QueryError::StillRunning),
     }
 }
 

@@ -1,4 +1,4 @@
-use super::login::Login;
+use super::{error::server_message, login::Login};
 use crate::platform::config::ConfigError;
 use deadpool_postgres::Connect;
 use rustls::{
@@ -6,14 +6,18 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, pem::PemObject},
 };
-use std::{pin::Pin, sync::Arc};
-use tokio::task::JoinHandle;
+use std::{pin::Pin, sync::Arc, time::Duration};
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{
     Client, Config, Connection, Error, NoTls, Socket, config::SslMode, tls::TlsStream,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+/// The longest time that a server is asked to stop a statement that was given up.
+pub(super) const CANCEL_BUDGET: Duration = Duration::from_millis(500);
+
 /// Makes connections, each with the login that was read last.
+#[derive(Clone)]
 pub(super) struct Connector {
     login: Arc<Login>,
     tls: MakeRustlsConnect,
@@ -38,6 +42,35 @@ impl Connector {
             login,
             tls: MakeRustlsConnect::new(tls),
         })
+    }
+}
+
+impl Connector {
+    /// Asks the server to stop what it is doing on this connection: a statement that was given up would go on, and take effect after
+    /// the client was told that it failed. `PgBouncer` passes this on, RDS Proxy does not; then the `statement_timeout` of the role
+    /// ends the statement.
+    pub(super) async fn cancel(&self, client: &Client) {
+        let Some(login) = self.login.last_read() else {
+            return;
+        };
+        let token = client.cancel_token();
+        let asked = async {
+            if login.get_ssl_mode() == SslMode::Disable {
+                token.cancel_query(NoTls).await
+            } else {
+                token.cancel_query(self.tls.clone()).await
+            }
+        };
+        match timeout(CANCEL_BUDGET, asked).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    error = server_message(&error),
+                    "a statement is not cancelled"
+                );
+            }
+            Err(_elapsed) => tracing::warn!("a statement is not cancelled in time"),
+        }
     }
 }
 

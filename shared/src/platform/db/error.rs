@@ -5,9 +5,12 @@ use tokio_postgres::error::{DbError, SqlState};
 /// The error of a statement or a transaction.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The database could not be reached in time, or was still at work at the end of the budget.
+    /// The database could not be reached in time.
     #[error("the database is not available: {0}")]
     Unavailable(Box<dyn Error + Send + Sync>),
+    /// The statement was still running at the end of its budget. The server is asked to stop it, and may have carried it out.
+    #[error("the statement was still running at the end of its budget")]
+    StillRunning,
     /// The connection was lost. The statement may have been carried out.
     #[error("the connection was lost: {0}")]
     ConnectionLost(ServerError),
@@ -37,9 +40,17 @@ impl QueryError {
         matches!(self, Self::ConnectionLost(_) | Self::Conflict(_))
     }
 
+    /// True if the server may be at work on the statement still.
+    pub(super) fn leaves_a_statement_running(&self) -> bool {
+        matches!(self, Self::StillRunning)
+    }
+
     /// True if the connection can't be used any more: it is dead, or a statement is still running on it.
     pub(super) fn ends_the_connection(&self) -> bool {
-        matches!(self, Self::ConnectionLost(_) | Self::Unavailable(_))
+        matches!(
+            self,
+            Self::ConnectionLost(_) | Self::Unavailable(_) | Self::StillRunning
+        )
     }
 }
 
@@ -59,6 +70,7 @@ impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Unavailable(_)
+            | QueryError::StillRunning
             | QueryError::ConnectionLost(_)
             | QueryError::Conflict(_) => Self::unavailable(error),
             QueryError::Refused(_) | QueryError::RowCount(_) => Self::internal(error),

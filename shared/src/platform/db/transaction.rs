@@ -1,4 +1,4 @@
-use super::{Parameter, QueryError, Row, at_most_one, exactly_one, within};
+use super::{Parameter, QueryError, Row, at_most_one, connect::Connector, exactly_one, within};
 use deadpool_postgres::Object;
 use std::sync::{
     Arc,
@@ -88,21 +88,27 @@ impl Session {
         mut self,
         result: Result<T, QueryError>,
         deadline: Instant,
+        connector: &Connector,
     ) -> Result<T, QueryError> {
-        match result {
+        let ended = match result {
             Ok(value) => {
-                within(deadline, self.connection().batch_execute("COMMIT")).await?;
-                drop(self.0.take());
-                Ok(value)
+                let commit = self.connection().batch_execute("COMMIT");
+                within(deadline, commit).await.map(|()| value)
             }
+            Err(error) if error.ends_the_connection() => Err(error),
             Err(error) => {
-                if !error.ends_the_connection() {
-                    within(deadline, self.connection().batch_execute("ROLLBACK")).await?;
-                    drop(self.0.take());
-                }
-                Err(error)
+                let rollback = self.connection().batch_execute("ROLLBACK");
+                within(deadline, rollback).await.and(Err(error))
             }
+        };
+        match &ended {
+            Err(error) if error.leaves_a_statement_running() => {
+                connector.cancel(self.connection()).await;
+            }
+            Err(error) if error.ends_the_connection() => {}
+            _ => drop(self.0.take()),
         }
+        ended
     }
 }
 

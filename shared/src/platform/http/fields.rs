@@ -4,6 +4,10 @@ use crate::{
     platform::problem::{FieldError, Kind, Problem},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, fmt, mem, ops::RangeInclusive, str::FromStr};
 use uuid::Uuid;
@@ -28,10 +32,79 @@ pub fn body(request: &Request) -> Result<Fields, Problem> {
             "Send the header Content-Type: application/json.",
         ));
     }
-    match serde_json::from_slice(&bytes) {
+    match serde_json::from_slice(&bytes).map(|OnceEach(value)| value) {
         Ok(Value::Object(fields)) => Ok(Fields::new(fields, Place::Item(String::new()))),
         Ok(_) => Err(malformed("Send a JSON object: {…}.")),
+        Err(error) if error.is_data() => Err(malformed(format!("{error}."))),
         Err(error) => Err(malformed(format!("It is not JSON: {error}."))),
+    }
+}
+
+/// JSON in which no object has a name twice (RFC 8259, section 4): of two values under one name the last would win, without a
+/// word.
+struct OnceEach(Value);
+
+impl<'de> Deserialize<'de> for OnceEach {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OnceEachVisitor).map(Self)
+    }
+}
+
+struct OnceEachVisitor;
+
+impl<'de> Visitor<'de> for OnceEachVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(OnceEach(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, OnceEach(value))) = object.next_entry::<String, _>()? {
+            if fields.contains_key(&name) {
+                let twice = format_args!("The field {name:?} is there twice");
+                return Err(de::Error::custom(twice));
+            }
+            fields.insert(name, value);
+        }
+        Ok(fields.into())
     }
 }
 
