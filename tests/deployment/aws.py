@@ -19,7 +19,8 @@ from samtranslator.translator.transform import transform
 
 REGION = "eu-south-1"
 
-# moto's server, taught to keep the outputs of a stack that comes from a change set.
+# moto's server, taught to keep the outputs of a stack that comes from a change set, and that a list which stays what it was is text
+# like any other parameter.
 MOTO = """
 import sys
 from moto.cloudformation.models import ChangeSet
@@ -28,6 +29,8 @@ from moto.server import main
 apply = ChangeSet.apply
 
 def apply_with_outputs(change_set):
+    given = (change_set.parameters or {}).items()
+    change_set.parameters = {name: ",".join(value) if isinstance(value, list) else value for name, value in given}
     apply(change_set)
     change_set.stack.template_dict = change_set.template_dict
     change_set.stack.output_map = change_set.stack._create_output_map()

@@ -164,6 +164,47 @@ def every_route_needs_a_token(template):
                 yield f"{method.upper()} {path} has another authorizer"
 
 
+def tokens_of_any_issuer_are_taken_to_the_letter(template):
+    (api,) = of_type(template, "AWS::ApiGatewayV2::Api").values()
+    authorizer = api["Properties"]["Body"].get("components", {}).get("securitySchemes", {}).get("Jwt", {})
+    configuration = authorizer.get("x-amazon-apigateway-authorizer", {}).get("jwtConfiguration", {})
+    # Auth0's tokens have the slash, Cognito's and Okta's have none.
+    for issuer in ("https://gym.eu.auth0.com/", "https://gym.okta.com/oauth2/default"):
+        if not re.match(template["Parameters"]["JwtIssuer"]["AllowedPattern"], issuer):
+            yield f"the issuer {issuer} is refused"
+        given = as_deployed(template, configuration, JwtIssuer=issuer, JwtAudience="a")
+        if (given.get("issuer"), given.get("audience")) != (issuer, ["a"]):
+            yield f"the tokens of {issuer} are not what the authorizer takes"
+    for pool in of_type(template, "AWS::Cognito::UserPool").values():
+        if pool["Properties"].get("UserPoolTier") != {"Ref": "UserPoolTier"}:
+            yield "the user pool's tier, which has a price, is no choice"
+
+
+def what_a_route_takes_is_a_parameter(template):
+    (stage,) = of_type(template, "AWS::ApiGatewayV2::Stage").values()
+    usual = stage["Properties"].get("DefaultRouteSettings", {})
+    for member, parameter in (("ThrottlingRateLimit", "RouteRate"), ("ThrottlingBurstLimit", "RouteBurst")):
+        if usual.get(member) != {"Ref": parameter}:
+            yield f"{member} is not {parameter}"
+    # What is written for a route of its own replaces the rest: only for the open ones, which take less.
+    own = stage["Properties"].get("RouteSettings", {})
+    for route in own.keys() ^ {f"{method.upper()} {path}" for method, path in OPEN_ROUTES}:
+        yield f"{route} has {'settings of its own' if route in own else 'the rate of those with a token'}"
+    for route, settings in own.items():
+        if not settings.get("ThrottlingRateLimit", 100) <= 5 or not settings.get("ThrottlingBurstLimit", 100) <= 10:
+            yield f"{route} lets anybody fill a table"
+
+
+def the_api_may_have_a_name_of_its_own(template):
+    names, mappings = (of_type(template, f"AWS::ApiGatewayV2::{kind}") for kind in ("DomainName", "ApiMapping"))
+    for name, resource in (names | mappings).items():
+        condition = {"Condition": resource.get("Condition")}
+        if condition["Condition"] is None or as_deployed(template, condition) or not as_deployed(template, condition, ApiDomain="d"):
+            yield f"{name} is not there for ApiDomain alone"
+    if not any(references(mapping["Properties"]) >= {"Api", *names, "ApiApiGatewayDefaultStage"} for mapping in mappings.values()):
+        yield "ApiDomain leads nowhere"
+
+
 def browsers_call_from_the_app_alone(template):
     (api,) = of_type(template, "AWS::ApiGatewayV2::Api").values()
     cors = api["Properties"]["Body"].get("x-amazon-apigateway-cors", {})
@@ -476,6 +517,9 @@ def parameters_explain_and_defend_themselves(template):
 
 RULES = [
     every_route_needs_a_token,
+    tokens_of_any_issuer_are_taken_to_the_letter,
+    what_a_route_takes_is_a_parameter,
+    the_api_may_have_a_name_of_its_own,
     browsers_call_from_the_app_alone,
     policies_name_their_actions_and_resources,
     every_role_is_bounded,

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -568,13 +569,34 @@ class Smoke(unittest.TestCase):
 
 
 class RdsCertificates(unittest.TestCase):
+    def check(self, **environment):
+        return subprocess.run([ROOT / "deploy/rds-ca.sh"], capture_output=True, text=True, env=os.environ | environment)
+
+    def test_those_in_the_repository_are_those_that_were_looked_at_and_none_of_them_ends_soon(self):
+        self.assertEqual(self.check().returncode, 0)
+        text = (ROOT / "layers/rds-ca/rds-ca.pem").read_text()
+        ends = [ssl_end(certificate) for certificate in text.split("-----END CERTIFICATE-----\n") if certificate]
+        self.assertGreater(len(ends), 80)
+        self.assertGreater(min(ends), time.time() + 365 * 86400)
+
     def test_certificates_with_another_digest_are_refused(self):
         with tempfile.NamedTemporaryFile() as other:
             other.write(b"-----BEGIN CERTIFICATE-----\n")
             other.flush()
-            run = subprocess.run([ROOT / "deploy/fetch-rds-ca.sh", f"file://{other.name}"], capture_output=True, text=True)
+            run = self.check(RDS_CA_FILE=other.name)
         self.assertEqual(run.returncode, 1)
         self.assertIn("is not what it was", run.stderr)
+
+    def test_somebody_is_reminded_of_certificates_that_have_aged(self):
+        self.assertIn("rds-ca.sh renew", self.check(RDS_CA_AS_OF="2020-01-01").stderr)
+        self.assertEqual(self.check(RDS_CA_AS_OF=time.strftime("%Y-%m-%d")).stderr, "")
+
+
+def ssl_end(certificate: str) -> float:
+    """When a certificate ends."""
+    text = f"{certificate}-----END CERTIFICATE-----\n"
+    run = subprocess.run(["openssl", "x509", "-noout", "-enddate"], input=text, capture_output=True, text=True, check=True)
+    return ssl.cert_time_to_seconds(run.stdout.strip().removeprefix("notAfter="))
 
 
 class Migrations(unittest.TestCase):

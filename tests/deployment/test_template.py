@@ -62,6 +62,41 @@ BREAKAGES = [
         "POST /waitlist has the scheme NONE, which is not defined",
     ),
     (
+        rules.tokens_of_any_issuer_are_taken_to_the_letter,
+        lambda raw: raw["Parameters"]["JwtIssuer"].update(AllowedPattern=r"^(https://\S*[^/\s])?$"),
+        "the issuer https://gym.eu.auth0.com/ is refused",
+    ),
+    (
+        rules.tokens_of_any_issuer_are_taken_to_the_letter,
+        lambda raw: properties(raw, "Api")["Auth"]["Authorizers"]["Jwt"]["JwtConfiguration"].update(issuer={"Fn::Sub": "${JwtIssuer}/"}),
+        "the tokens of https://gym.eu.auth0.com/ are not",
+    ),
+    (
+        rules.tokens_of_any_issuer_are_taken_to_the_letter,
+        lambda raw: drop(raw, "UserPool", "UserPoolTier"),
+        "tier, which has a price",
+    ),
+    (
+        rules.what_a_route_takes_is_a_parameter,
+        lambda raw: properties(raw, "Api")["DefaultRouteSettings"].update(ThrottlingRateLimit=100),
+        "ThrottlingRateLimit is not RouteRate",
+    ),
+    (
+        rules.what_a_route_takes_is_a_parameter,
+        lambda raw: drop(raw, "Api", "RouteSettings"),
+        "POST /waitlist has the rate of those with a token",
+    ),
+    (
+        rules.the_api_may_have_a_name_of_its_own,
+        lambda raw: raw["Resources"].pop("ApiDomainMapping"),
+        "ApiDomain leads nowhere",
+    ),
+    (
+        rules.the_api_may_have_a_name_of_its_own,
+        lambda raw: raw["Resources"]["ApiDomainName"].pop("Condition"),
+        "ApiDomainName is not there for ApiDomain alone",
+    ),
+    (
         rules.browsers_call_from_the_app_alone,
         lambda raw: properties(raw, "Api")["CorsConfiguration"].update(AllowOrigins=["*"]),
         "allowOrigins has a wildcard",
