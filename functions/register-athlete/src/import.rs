@@ -1,101 +1,93 @@
+mod candidates;
+mod columns;
+mod delimited;
+mod file;
 mod spreadsheet;
+mod table;
+mod workbook;
 
 use crate::{
     app::App,
     athlete::{Athlete, roster_columns},
-    registration::{Contact, MAX_DRAWS, Registration},
+    import::{
+        candidates::{Candidate, candidates},
+        columns::Column,
+    },
+    registration::{MAX_DRAWS, Registration},
 };
 use serde::Serialize;
 use shared::{
-    domain::{AthleteCode, Email, ErrorCode, Phone, Subject},
+    domain::{AthleteCode, Email, ErrorCode, Phone},
     platform::{
         auth::caller,
         db::{Parameter, Row, Type},
-        http::{Fields, Request, Response, body, bytes, media_type, path_id},
+        http::{Fields, Request, Response, bytes, json_object, path_id},
         metrics,
-        problem::{FieldError, Kind, Problem, zip_errors},
+        problem::{FieldError, Problem, Warning, zip_errors},
     },
 };
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Athletes that one import may have: a large gym's, and few enough for one statement well within its time.
 const MAX_ATHLETES: usize = 500;
 
-/// The athletes of the body, as they are read one after the other.
+/// Bytes of the body: an export of 500 rows with all the columns that are not ours.
+const MAX_FILE: usize = 1024 * 1024;
+
+/// The athletes that were sent, and the columns of their table.
 #[derive(Default)]
-struct Reader {
-    athletes: Vec<Registration>,
-    /// Where each contact was first.
-    seen: HashMap<String, String>,
+struct Sent {
+    columns: Vec<Column>,
+    candidates: Vec<Candidate>,
 }
 
-impl Reader {
-    /// Takes an athlete out of the members. Whose contact has been there before is not another athlete, but a fault.
-    fn read(&mut self, fields: &mut Fields) {
-        let contact = Contact::read(fields);
-        let known = contact.as_ref().ok().cloned();
-        let athlete = Registration::with_contact(contact, fields);
-        // As in the database, a phone tells athletes apart only where there is no email.
-        let contact = match &known {
-            Some(Contact {
-                email: Some(email), ..
-            }) => Some(("email", email.as_str())),
-            Some(Contact {
-                phone: Some(phone), ..
-            }) => Some(("phone", phone.as_str())),
-            _ => None,
-        };
-        if let Some((name, contact)) = contact {
-            match self.seen.entry(contact.to_owned()) {
-                Entry::Occupied(first) => {
-                    fields.note(
-                        name,
-                        ErrorCode::Duplicate,
-                        format!("is in {} too", first.get()),
-                    );
-                }
-                Entry::Vacant(new) => drop(new.insert(fields.place())),
-            }
-        }
-        self.athletes.extend(athlete);
+/// The athletes of the body, which is JSON or a spreadsheet: an Excel workbook, or what programs save as text (RFC 4180).
+fn sent(request: &Request) -> Result<Sent, Problem> {
+    let bytes = bytes(request, MAX_FILE)?;
+    let kind = file::kind(&bytes)?;
+    if kind == file::Kinds::Json {
+        let mut body = json_object(&bytes)?;
+        let athletes = body.required_objects("athletes", 1..=MAX_ATHLETES);
+        return Ok(Sent {
+            columns: Vec::new(),
+            candidates: candidates(body.finish(athletes)?),
+        });
+    }
+    let table = file::table(request, &kind, &bytes)?;
+    let mut rows: Vec<Fields> = Vec::new();
+    let columns = spreadsheet::read(table, |row| rows.push(row)).map_err(Problem::invalid_input)?;
+    Ok(Sent {
+        columns,
+        candidates: candidates(rows),
+    })
+}
+
+/// How the import is to be done.
+struct Options {
+    /// Only to tell what would happen.
+    is_dry_run: bool,
+    /// To register the athletes that have no faults, where others have.
+    skips_faulty: bool,
+}
+
+impl Options {
+    fn read(request: &Request) -> Result<Self, Problem> {
+        let (is_dry_run, skips_faulty) = zip_errors(
+            flag(request, "dry_run"),
+            flag(request, "skip_faulty"),
+        )?;
+        Ok(Self { is_dry_run, skips_faulty })
     }
 }
 
-/// The athletes of the body, which is JSON or what a spreadsheet saves as CSV (RFC 4180).
-fn athletes(request: &Request) -> Result<Vec<Registration>, Problem> {
-    let mut reader = Reader::default();
-    match media_type(request).as_str() {
-        "application/json" => {
-            let mut body = body(request)?;
-            let each = |athlete: &mut Fields| reader.read(athlete);
-            let athletes = body.required_objects("athletes", 1..=MAX_ATHLETES, each);
-            body.finish(athletes)?;
-        }
-        "text/csv" => {
-            let text = String::from_utf8_lossy(&bytes(request)?).into_owned();
-            let errors = spreadsheet::read(&text, |athlete| reader.read(athlete));
-            if !errors.is_empty() {
-                return Err(Problem::invalid_input(errors));
-            }
-        }
-        _ => {
-            return Err(Problem::new(
-                Kind::UnsupportedMediaType,
-                "Send the header Content-Type: text/csv, or application/json.",
-            ));
-        }
-    }
-    Ok(reader.athletes)
-}
-
-/// Whether `?dry_run=` asks only what would happen.
-fn is_dry_run(request: &Request) -> Result<bool, Problem> {
-    match request.query_string_parameters.all("dry_run").as_deref() {
+/// A query parameter that is `true` or `false`, which it is where it is absent.
+fn flag(request: &Request, name: &'static str) -> Result<bool, Problem> {
+    match request.query_string_parameters.all(name).as_deref() {
         None | Some(["false"]) => Ok(false),
         Some(["true"]) => Ok(true),
         Some(_) => Err(Problem::invalid_input(vec![FieldError::of_parameter(
-            "dry_run",
+            name,
             ErrorCode::WrongType,
             "must be true or false",
         )])),
@@ -105,7 +97,7 @@ fn is_dry_run(request: &Request) -> Result<bool, Problem> {
 /// Registers all the athletes with their invitations, or none. The invitations are due at once, and nobody's yet: the relay
 /// sends them.
 ///
-/// $1 subject, $2 business, $3 ids, $4 codes, $5 emails, $6 phones, $7 full names, $8 locales, $9 channels, $10 days the
+/// $1 owner, $2 business, $3 ids, $4 codes, $5 emails, $6 phones, $7 full names, $8 locales, $9 channels, $10 days the
 /// invitations are good for; all lists are in one order.
 ///
 /// No row: the gym is not the caller's. Otherwise one for each athlete that is new, or one without an id where none is. The
@@ -114,36 +106,32 @@ fn is_dry_run(request: &Request) -> Result<bool, Problem> {
 /// They are inserted in the order of their contacts, so that two imports that share some wait for each other, and never both.
 const IMPORT_ATHLETES: &str = "-- import_athletes
     WITH gym AS (
-        SELECT business.id, business.locale, business.time_zone
-        FROM gym_of($1, $2) AS gym JOIN business ON business.id = gym.id
-        WHERE business.closed_at IS NULL
-        FOR KEY SHARE OF business
+        SELECT id FROM business WHERE id = $2 AND user_id = $1
     ), given AS (
         SELECT *
         FROM unnest($3, $4, $5, $6, $7, $8, $9)
             AS given (id, code, email, phone, full_name, locale, channel)
     ), registered AS (
         INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale)
-        SELECT given.id, gym.id, code, email, phone, full_name, coalesce(given.locale, gym.locale)
+        SELECT given.id, gym.id, code, email, phone, full_name, locale
         FROM gym, given
         ORDER BY email, phone
         ON CONFLICT DO NOTHING
-        RETURNING id, locale, created_at, shares_contact
+        RETURNING id, created_at
     ), invited AS (
         INSERT INTO invitation (athlete_id, channel, attempts, next_attempt_at, expires_at)
-        SELECT registered.id, given.channel, 0, now(), end_of_day($10, gym.time_zone)
-        FROM gym, registered JOIN given ON given.id = registered.id
+        SELECT registered.id, given.channel, 0, now(), now() + make_interval(days => $10)
+        FROM registered JOIN given ON given.id = registered.id
         RETURNING id, athlete_id, expires_at
     )
-    SELECT registered.id, registered.locale, registered.created_at, registered.shares_contact,
-           invited.id AS invitation_id, invited.expires_at, last_day(invited.expires_at, gym.time_zone) AS last_day
+    SELECT registered.id, registered.created_at, invited.id AS invitation_id, invited.expires_at
     FROM gym
     LEFT JOIN registered ON true
     LEFT JOIN invited ON invited.athlete_id = registered.id";
 
 /// The athletes of the gym that have one of these contacts, each with the one that was given.
 ///
-/// $1 subject, $2 business, $3 ids that were given, $4 emails, $5 phones, all in one order.
+/// $1 owner, $2 business, $3 ids that were given, $4 emails, $5 phones, all in one order.
 ///
 /// No row: the gym is not the caller's. Otherwise one for each athlete that was found, or one without an id where none was.
 const FIND_BY_CONTACTS: &str = concat!(
@@ -151,15 +139,18 @@ const FIND_BY_CONTACTS: &str = concat!(
     WITH given AS (
         SELECT * FROM unnest($3, $4, $5) AS given (id, email, phone)
     ), found AS (
-        SELECT DISTINCT ON (given.id) given.id AS given_id, athlete.id
-        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.removed_at IS NULL
-                                   AND coalesce(athlete.email, athlete.phone) = coalesce(given.email, given.phone)
-        ORDER BY given.id, athlete.id = given.id DESC, athlete.shares_contact, athlete.created_at, athlete.id
+        SELECT given.id AS given_id, athlete.id
+        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.email = given.email
+        UNION ALL
+        SELECT given.id AS given_id, athlete.id
+        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.phone = given.phone
+        WHERE given.email IS NULL AND athlete.email IS NULL
     )
     SELECT found.given_id, ",
     roster_columns!(),
-    " FROM gym_of($1, $2) AS gym
-    LEFT JOIN (found JOIN roster ON roster.id = found.id) ON true"
+    " FROM business
+    LEFT JOIN (found JOIN roster ON roster.id = found.id) ON true
+    WHERE business.id = $2 AND business.user_id = $1"
 );
 
 /// What became of one athlete, or would become.
@@ -167,58 +158,115 @@ const FIND_BY_CONTACTS: &str = concat!(
 struct Item {
     /// Its place among those that were given, from 0.
     index: usize,
+    /// Its row in the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<usize>,
     outcome: ImportOutcome,
-    /// None where it would be created.
+    /// None where it would be created, was merged or has faults.
     athlete: Option<Athlete>,
+    /// The fields in which what was sent differs from the athlete, who was not changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differs: Vec<&'static str>,
+    /// The index of the item that this one is a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merged_into: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
-#[derive(PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum ImportOutcome {
     Created,
     AlreadyRegistered,
+    Merged,
+    Faulty,
 }
 
 #[derive(Serialize)]
 struct Imported {
+    columns: Vec<Column>,
+    counts: Counts,
     items: Vec<Item>,
+}
+
+/// The items by their outcome.
+#[derive(Serialize)]
+struct Counts {
+    created: usize,
+    already_registered: usize,
+    merged: usize,
+    faulty: usize,
+}
+
+impl Counts {
+    fn of(items: &[Item]) -> Self {
+        let count = |outcome| items.iter().filter(|item| item.outcome == outcome).count();
+        Self {
+            created: count(ImportOutcome::Created),
+            already_registered: count(ImportOutcome::AlreadyRegistered),
+            merged: count(ImportOutcome::Merged),
+            faulty: count(ImportOutcome::Faulty),
+        }
+    }
 }
 
 /// Registers every athlete that is new, or says what that would do. The relay sends their invitations.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
-    let (is_dry_run, athletes) = zip_errors(is_dry_run(request), athletes(request))?;
+    let (options, sent) = zip_errors(Options::read(request), sent(request))?;
+    if !options.is_dry_run && !options.skips_faulty {
+        let errors: Vec<_> = sent.candidates.iter().flat_map(Candidate::errors).cloned().collect();
+        if !errors.is_empty() {
+            return Err(Problem::invalid_input(errors));
+        }
+    }
 
-    let import = Import {
-        subject: caller.subject,
-        business_id,
-        ids: athletes.iter().map(|_| Uuid::now_v7()).collect(),
-        athletes,
-    };
-    let items = if is_dry_run {
-        let known = import.find(app).await?;
-        import.items(HashMap::new(), known)
+    let import = Import::new(caller.user_id, business_id, &sent.candidates);
+    let (created, known) = if options.is_dry_run {
+        (HashMap::new(), import.find(app).await?)
     } else {
         let (created, known) = import.carry_out(app).await?;
         metrics::invitations("queued", created.len());
-        import.items(created, known)
+        (created, known)
     };
-    Ok(Response::ok(&Imported { items }))
+    let items = import.items(sent.candidates, created, known);
+    Ok(Response::ok(&Imported {
+        columns: sent.columns,
+        counts: Counts::of(&items),
+        items,
+    }))
 }
 
-/// The athletes that were given, and where they are to go. Each has an id of its own, by which all that becomes of it is found.
+/// The athletes that are to be registered, and where. Each has an id of its own, by which all that becomes of it is found.
 struct Import {
-    subject: Subject,
+    owner: Uuid,
     business_id: Uuid,
     ids: Vec<Uuid>,
     athletes: Vec<Registration>,
+    /// The index of the item that each athlete is.
+    indices: Vec<usize>,
 }
 
 /// Athletes by the ids that were given to them.
 type ById = HashMap<Uuid, Athlete>;
 
 impl Import {
+    fn new(owner: Uuid, business_id: Uuid, candidates: &[Candidate]) -> Self {
+        let new = candidates.iter().enumerate().filter_map(|(index, candidate)| Some((index, candidate.registration()?.clone())));
+        let (indices, athletes): (Vec<_>, Vec<_>) = new.unzip();
+        Self {
+            owner,
+            business_id,
+            ids: indices.iter().map(|_| Uuid::now_v7()).collect(),
+            athletes,
+            indices,
+        }
+    }
+
     /// Registers the athletes that are new: those that were created, and those that were there.
     async fn carry_out(&self, app: &App) -> Result<(ById, ById), Problem> {
         let mut created = HashMap::new();
@@ -246,7 +294,7 @@ impl Import {
         let locales: Vec<_> = self.athletes.iter().map(|a| &a.locale).collect();
         let channels: Vec<_> = self.athletes.iter().map(Registration::channel).collect();
         let parameters: [Parameter<'_>; 10] = [
-            (&self.subject, Type::TEXT),
+            (&self.owner, Type::UUID),
             (&self.business_id, Type::UUID),
             (&self.ids, Type::UUID_ARRAY),
             (&codes, Type::TEXT_ARRAY),
@@ -265,8 +313,7 @@ impl Import {
         let given = self.ids.iter().zip(&self.athletes).zip(codes);
         let created = given.filter_map(|((id, registration), code)| {
             let row = rows.get(id)?;
-            let athlete =
-                Athlete::registered(row, self.business_id, registration, code, &app.app_url);
+            let athlete = Athlete::registered(row, self.business_id, registration, code);
             Some((*id, athlete))
         });
         Ok(created.collect())
@@ -275,7 +322,7 @@ impl Import {
     /// The athletes that are there.
     async fn find(&self, app: &App) -> Result<ById, Problem> {
         let parameters: [Parameter<'_>; 5] = [
-            (&self.subject, Type::TEXT),
+            (&self.owner, Type::UUID),
             (&self.business_id, Type::UUID),
             (&self.ids, Type::UUID_ARRAY),
             (&self.emails(), Type::TEXT_ARRAY),
@@ -286,9 +333,7 @@ impl Import {
             return Err(Problem::not_found("gym"));
         }
         let found = rows.iter().filter_map(by("given_id"));
-        Ok(found
-            .map(|(id, row)| (id, Athlete::from_row(row, &app.app_url)))
-            .collect())
+        Ok(found.map(|(id, row)| (id, Athlete::from(row))).collect())
     }
 
     fn emails(&self) -> Vec<&Option<Email>> {
@@ -300,17 +345,37 @@ impl Import {
     }
 
     /// One item for each athlete that was given, in that order.
-    fn items(&self, mut created: ById, mut known: ById) -> Vec<Item> {
-        let items = self.ids.iter().enumerate().map(|(index, id)| {
-            let (outcome, athlete) = match known.remove(id) {
-                Some(athlete) => (ImportOutcome::AlreadyRegistered, Some(athlete)),
-                None => (ImportOutcome::Created, created.remove(id)),
-            };
-            Item {
+    fn items(&self, candidates: Vec<Candidate>, mut created: ById, mut known: ById) -> Vec<Item> {
+        let ids: HashMap<usize, (Uuid, &Registration)> = self
+            .indices
+            .iter()
+            .zip(self.ids.iter().zip(&self.athletes))
+            .map(|(index, (id, registration))| (*index, (*id, registration)))
+            .collect();
+        let items = candidates.into_iter().enumerate().map(|(index, candidate)| {
+            let mut item = Item {
                 index,
-                outcome,
-                athlete,
+                row: candidate.row,
+                outcome: ImportOutcome::Created,
+                athlete: None,
+                differs: candidate.differs,
+                merged_into: candidate.merged_into,
+                errors: candidate.errors,
+                warnings: candidate.warnings,
+            };
+            match ids.get(&index) {
+                None if item.merged_into.is_some() => item.outcome = ImportOutcome::Merged,
+                None => item.outcome = ImportOutcome::Faulty,
+                Some((id, registration)) => match known.remove(id) {
+                    Some(athlete) => {
+                        item.outcome = ImportOutcome::AlreadyRegistered;
+                        item.differs = registration.differs_from(&athlete);
+                        item.athlete = Some(athlete);
+                    }
+                    None => item.athlete = created.remove(id),
+                },
             }
+            item
         });
         items.collect()
     }

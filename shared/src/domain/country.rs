@@ -1,4 +1,4 @@
-use super::{ErrorCode, ValidationError};
+use super::{ErrorCode, ValidationError, pasted};
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::str::FromStr;
@@ -20,9 +20,9 @@ pub struct Country(String);
 impl FromStr for Country {
     type Err = ValidationError;
 
-    /// Reads a code, in either case.
+    /// Reads a code as it is typed or pasted, in either case.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        let code = text.to_ascii_uppercase();
+        let code = pasted::plain(text).to_ascii_uppercase();
         if COUNTRIES
             .split_ascii_whitespace()
             .any(|known| known == code)
@@ -44,10 +44,10 @@ mod tests {
     #[test]
     fn a_code_of_iso_3166_is_a_country() {
         assert_eq!(COUNTRIES.split_ascii_whitespace().count(), 249);
-        for right in ["IT", "it", "GB"] {
+        for right in ["IT", "it", " GB\n"] {
             assert_eq!(right.parse::<Country>().unwrap().0, right.to_uppercase());
         }
-        for wrong in ["", "UK", "EU", "ITA", "XX", "I", "IT ", "I T", "Italy"] {
+        for wrong in ["", "UK", "EU", "ITA", "XX", "I", "I T", "Italy"] {
             assert!(
                 wrong.parse::<Country>().is_err(),
                 "{wrong:?} was taken for a country"

@@ -1,6 +1,6 @@
 use super::{
     ErrorCode, ValidationError,
-    name::{is_invisible, reorders_text},
+    pasted::{is_invisible, reorders_text},
 };
 use postgres_types::ToSql;
 use serde::Serialize;
