@@ -2,34 +2,36 @@ mod candidates;
 mod columns;
 mod delimited;
 mod file;
+mod plan;
 mod spreadsheet;
 mod table;
 mod workbook;
 
 use crate::{
     app::App,
-    athlete::{Athlete, roster_columns},
+    athlete::Athlete,
+    country::gym_country,
     import::{
-        candidates::{Candidate, candidates},
+        candidates::Candidate,
         columns::Column,
+        plan::{Decision, Gym, Plan},
     },
-    registration::{MAX_DRAWS, Registration},
+    registration::MAX_DRAWS,
 };
 use serde::Serialize;
 use shared::{
-    domain::{AthleteCode, Email, ErrorCode, Phone},
+    domain::{ErrorCode, InvitationStatus, Name},
     platform::{
         auth::caller,
-        db::{Parameter, Row, Type},
-        http::{Fields, Request, Response, bytes, json_object, path_id},
+        db::Type,
+        http::{Fields, Noted, Query, Request, Response, bytes, json_object, path_id},
         metrics,
         problem::{FieldError, Problem, Warning, zip_errors},
     },
 };
 use std::collections::HashMap;
-use uuid::Uuid;
 
-/// Athletes that one import may have: a large gym's, and few enough for one statement well within its time.
+/// Athletes that one import may have: a large gym's, and few enough for one transaction well within its time.
 const MAX_ATHLETES: usize = 500;
 
 /// Bytes of the body: an export of 500 rows with all the columns that are not ours.
@@ -39,119 +41,75 @@ const MAX_FILE: usize = 1024 * 1024;
 #[derive(Default)]
 struct Sent {
     columns: Vec<Column>,
-    candidates: Vec<Candidate>,
+    athletes: Vec<Fields>,
 }
 
-/// The athletes of the body, which is JSON or a spreadsheet: an Excel workbook, or what programs save as text (RFC 4180).
-fn sent(request: &Request) -> Result<Sent, Problem> {
-    let bytes = bytes(request, MAX_FILE)?;
-    let kind = file::kind(&bytes)?;
-    if kind == file::Kinds::Json {
-        let mut body = json_object(&bytes)?;
-        let athletes = body.required_objects("athletes", 1..=MAX_ATHLETES);
-        return Ok(Sent {
-            columns: Vec::new(),
-            candidates: candidates(body.finish(athletes)?),
-        });
+impl Sent {
+    /// From the body, which is JSON or a spreadsheet: an Excel workbook, or what programs save as text (RFC 4180).
+    fn read(request: &Request) -> Result<Self, Problem> {
+        let bytes = bytes(request, MAX_FILE)?;
+        let kind = file::kind(&bytes)?;
+        if kind == file::Kinds::Json {
+            let mut body = json_object(&bytes)?;
+            let athletes = body.required_objects("athletes", 1..=MAX_ATHLETES);
+            return Ok(Self {
+                columns: Vec::new(),
+                athletes: body.finish(athletes)?,
+            });
+        }
+        let table = file::table(request, &kind, &bytes)?;
+        let mut athletes = Vec::new();
+        let columns = spreadsheet::read(table, |row| athletes.push(row));
+        Ok(Self {
+            columns: columns.map_err(Problem::invalid_input)?,
+            athletes,
+        })
     }
-    let table = file::table(request, &kind, &bytes)?;
-    let mut rows: Vec<Fields> = Vec::new();
-    let columns = spreadsheet::read(table, |row| rows.push(row)).map_err(Problem::invalid_input)?;
-    Ok(Sent {
-        columns,
-        candidates: candidates(rows),
-    })
 }
 
 /// How the import is to be done.
 struct Options {
     /// Only to tell what would happen.
     is_dry_run: bool,
-    /// To register the athletes that have no faults, where others have.
+    /// To register the athletes that have no errors, where others have.
     skips_faulty: bool,
+    /// The same contact with another name is another person.
+    shared_contacts: bool,
+    /// The first state of the invitations: queued, or held to be sent later.
+    status: InvitationStatus,
 }
 
 impl Options {
     fn read(request: &Request) -> Result<Self, Problem> {
-        let (is_dry_run, skips_faulty) = zip_errors(
-            flag(request, "dry_run"),
-            flag(request, "skip_faulty"),
-        )?;
-        Ok(Self { is_dry_run, skips_faulty })
+        let mut query = Query::of(request);
+        let is_dry_run = query.flag("dry_run");
+        let skips_faulty = query.flag("skip_faulty");
+        let shared_contacts = query.flag("shared_contacts");
+        let status = Self::status(&mut query);
+        query.finish(is_dry_run.and_then(|is_dry_run| {
+            Ok(Self {
+                is_dry_run,
+                skips_faulty: skips_faulty?,
+                shared_contacts: shared_contacts?,
+                status: status?,
+            })
+        }))
+    }
+
+    fn status(query: &mut Query<'_>) -> Result<InvitationStatus, Noted> {
+        match query.one("invite")? {
+            None | Some("now") => Ok(InvitationStatus::Queued),
+            Some("later") => Ok(InvitationStatus::Held),
+            Some(_) => Err(query.note("invite", ErrorCode::NotAllowed, "must be now or later")),
+        }
     }
 }
 
-/// A query parameter that is `true` or `false`, which it is where it is absent.
-fn flag(request: &Request, name: &'static str) -> Result<bool, Problem> {
-    match request.query_string_parameters.all(name).as_deref() {
-        None | Some(["false"]) => Ok(false),
-        Some(["true"]) => Ok(true),
-        Some(_) => Err(Problem::invalid_input(vec![FieldError::of_parameter(
-            name,
-            ErrorCode::WrongType,
-            "must be true or false",
-        )])),
-    }
-}
-
-/// Registers all the athletes with their invitations, or none. The invitations are due at once, and nobody's yet: the relay
-/// sends them.
-///
-/// $1 owner, $2 business, $3 ids, $4 codes, $5 emails, $6 phones, $7 full names, $8 locales, $9 channels, $10 days the
-/// invitations are good for; all lists are in one order.
-///
-/// No row: the gym is not the caller's. Otherwise one for each athlete that is new, or one without an id where none is. The
-/// contact of each other one, or its code, is taken.
-///
-/// They are inserted in the order of their contacts, so that two imports that share some wait for each other, and never both.
-const IMPORT_ATHLETES: &str = "-- import_athletes
-    WITH gym AS (
-        SELECT id FROM business WHERE id = $2 AND user_id = $1
-    ), given AS (
-        SELECT *
-        FROM unnest($3, $4, $5, $6, $7, $8, $9)
-            AS given (id, code, email, phone, full_name, locale, channel)
-    ), registered AS (
-        INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale)
-        SELECT given.id, gym.id, code, email, phone, full_name, locale
-        FROM gym, given
-        ORDER BY email, phone
-        ON CONFLICT DO NOTHING
-        RETURNING id, created_at
-    ), invited AS (
-        INSERT INTO invitation (athlete_id, channel, attempts, next_attempt_at, expires_at)
-        SELECT registered.id, given.channel, 0, now(), now() + make_interval(days => $10)
-        FROM registered JOIN given ON given.id = registered.id
-        RETURNING id, athlete_id, expires_at
-    )
-    SELECT registered.id, registered.created_at, invited.id AS invitation_id, invited.expires_at
-    FROM gym
-    LEFT JOIN registered ON true
-    LEFT JOIN invited ON invited.athlete_id = registered.id";
-
-/// The athletes of the gym that have one of these contacts, each with the one that was given.
-///
-/// $1 owner, $2 business, $3 ids that were given, $4 emails, $5 phones, all in one order.
-///
-/// No row: the gym is not the caller's. Otherwise one for each athlete that was found, or one without an id where none was.
-const FIND_BY_CONTACTS: &str = concat!(
-    "-- find_by_contacts
-    WITH given AS (
-        SELECT * FROM unnest($3, $4, $5) AS given (id, email, phone)
-    ), found AS (
-        SELECT given.id AS given_id, athlete.id
-        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.email = given.email
-        UNION ALL
-        SELECT given.id AS given_id, athlete.id
-        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.phone = given.phone
-        WHERE given.email IS NULL AND athlete.email IS NULL
-    )
-    SELECT found.given_id, ",
-    roster_columns!(),
-    " FROM business
-    LEFT JOIN (found JOIN roster ON roster.id = found.id) ON true
-    WHERE business.id = $2 AND business.user_id = $1"
-);
+/// The names as the database compares them, in their order. $1 names.
+const NAME_KEYS: &str = "-- name_keys
+    SELECT name_key(full_name) AS name_key
+    FROM unnest($1) WITH ORDINALITY AS given (full_name, place)
+    ORDER BY place";
 
 /// What became of one athlete, or would become.
 #[derive(Serialize)]
@@ -162,8 +120,11 @@ struct Item {
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<usize>,
     outcome: ImportOutcome,
-    /// None where it would be created, was merged or has faults.
+    /// None where it would be created, was merged or has errors; with the error `contact_in_use` it is who has the contact.
     athlete: Option<Athlete>,
+    /// The fields that the athlete got, who had none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    added: Vec<&'static str>,
     /// The fields in which what was sent differs from the athlete, who was not changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differs: Vec<&'static str>,
@@ -215,25 +176,33 @@ impl Counts {
 
 /// Registers every athlete that is new, or says what that would do. The relay sends their invitations.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
-    let caller = caller(request)?;
+    let subject = caller(request)?.subject;
     let business_id = path_id(request, "business_id", "gym")?;
-    let (options, sent) = zip_errors(Options::read(request), sent(request))?;
-    if !options.is_dry_run && !options.skips_faulty {
-        let errors: Vec<_> = sent.candidates.iter().flat_map(Candidate::errors).cloned().collect();
-        if !errors.is_empty() {
-            return Err(Problem::invalid_input(errors));
-        }
-    }
+    let (options, sent) = zip_errors(Options::read(request), Sent::read(request))?;
+    let country = gym_country(app, &subject, business_id, "gym").await?;
 
-    let import = Import::new(caller.user_id, business_id, &sent.candidates);
-    let (created, known) = if options.is_dry_run {
-        (HashMap::new(), import.find(app).await?)
-    } else {
-        let (created, known) = import.carry_out(app).await?;
-        metrics::invitations("queued", created.len());
-        (created, known)
+    let mut candidates = candidates::read(sent.athletes, country.as_ref());
+    let keys = name_keys(app, &candidates).await?;
+    candidates::merge(&mut candidates, keys, options.shared_contacts);
+    let gym = Gym {
+        subject,
+        business_id,
+        status: options.status,
+        shared_contacts: options.shared_contacts,
     };
-    let items = import.items(sent.candidates, created, known);
+    let plan = Plan::new(&gym, &candidates);
+    let decisions = carry_out(app, &plan, &options, &candidates).await?;
+
+    let queued = decisions.values().filter(|decision| decision.invites());
+    if !options.is_dry_run && options.status == InvitationStatus::Queued {
+        metrics::invitations("queued", queued.count());
+    }
+    let items = items(candidates, decisions);
+    let is_refused = !options.is_dry_run && !options.skips_faulty;
+    if is_refused && items.iter().any(|item| !item.errors.is_empty()) {
+        let errors = items.into_iter().flat_map(|item| item.errors);
+        return Err(Problem::invalid_input(errors.collect()));
+    }
     Ok(Response::ok(&Imported {
         columns: sent.columns,
         counts: Counts::of(&items),
@@ -241,147 +210,92 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     }))
 }
 
-/// The athletes that are to be registered, and where. Each has an id of its own, by which all that becomes of it is found.
-struct Import {
-    owner: Uuid,
-    business_id: Uuid,
-    ids: Vec<Uuid>,
-    athletes: Vec<Registration>,
-    /// The index of the item that each athlete is.
-    indices: Vec<usize>,
+/// The names of the athletes as the database compares them, where they have one.
+async fn name_keys(app: &App, candidates: &[Candidate]) -> Result<Vec<Option<String>>, Problem> {
+    let names: Vec<Option<&Name>> = candidates.iter().map(Candidate::name).collect();
+    let rows = app
+        .db
+        .query(NAME_KEYS, &[(&names, Type::TEXT_ARRAY)])
+        .await?;
+    Ok(rows.iter().map(|row| row.get("name_key")).collect())
 }
 
-/// Athletes by the ids that were given to them.
-type ById = HashMap<Uuid, Athlete>;
-
-impl Import {
-    fn new(owner: Uuid, business_id: Uuid, candidates: &[Candidate]) -> Self {
-        let new = candidates.iter().enumerate().filter_map(|(index, candidate)| Some((index, candidate.registration()?.clone())));
-        let (indices, athletes): (Vec<_>, Vec<_>) = new.unzip();
-        Self {
-            owner,
-            business_id,
-            ids: indices.iter().map(|_| Uuid::now_v7()).collect(),
-            athletes,
-            indices,
+/// What is decided for each athlete, by its index, and done unless this is a dry run or others have errors.
+async fn carry_out(
+    app: &App,
+    plan: &Plan<'_>,
+    options: &Options,
+    candidates: &[Candidate],
+) -> Result<HashMap<usize, Decision>, Problem> {
+    let has_errors = candidates
+        .iter()
+        .any(|candidate| !candidate.errors.is_empty());
+    for _ in 0..MAX_DRAWS {
+        let found = if options.is_dry_run || has_errors && !options.skips_faulty {
+            app.db.transaction(|tx| plan.decide(tx, app)).await
+        } else {
+            let all_or_none = !options.skips_faulty;
+            app.db
+                .transaction(|tx| plan.carry_out(tx, app, all_or_none))
+                .await
+        };
+        match found {
+            Ok(Some(decisions)) => return Ok(decisions),
+            Ok(None) => return Err(Problem::not_found("gym")),
+            // A code that is taken, or a name that was changed meanwhile: it is decided anew.
+            Err(error) if error.constraint().is_some() => {}
+            Err(error) => return Err(error.into()),
         }
     }
-
-    /// Registers the athletes that are new: those that were created, and those that were there.
-    async fn carry_out(&self, app: &App) -> Result<(ById, ById), Problem> {
-        let mut created = HashMap::new();
-        for _ in 0..MAX_DRAWS {
-            created.extend(self.register(app).await?);
-            if created.len() == self.ids.len() {
-                return Ok((created, HashMap::new()));
-            }
-            let mut known = self.find(app).await?;
-            // The statement was carried out before its connection died, and so was sent twice.
-            created.extend(known.extract_if(|id, athlete| *id == athlete.id));
-            if created.len() + known.len() == self.ids.len() {
-                return Ok((created, known));
-            }
-        }
-        Err(Problem::internal(format!(
-            "no athlete after {MAX_DRAWS} draws of a code"
-        )))
-    }
-
-    /// The athletes that this has created.
-    async fn register(&self, app: &App) -> Result<ById, Problem> {
-        let codes: Vec<AthleteCode> = self.ids.iter().map(|_| (app.draw_code)()).collect();
-        let full_names: Vec<_> = self.athletes.iter().map(|a| &a.full_name).collect();
-        let locales: Vec<_> = self.athletes.iter().map(|a| &a.locale).collect();
-        let channels: Vec<_> = self.athletes.iter().map(Registration::channel).collect();
-        let parameters: [Parameter<'_>; 10] = [
-            (&self.owner, Type::UUID),
-            (&self.business_id, Type::UUID),
-            (&self.ids, Type::UUID_ARRAY),
-            (&codes, Type::TEXT_ARRAY),
-            (&self.emails(), Type::TEXT_ARRAY),
-            (&self.phones(), Type::TEXT_ARRAY),
-            (&full_names, Type::TEXT_ARRAY),
-            (&locales, Type::TEXT_ARRAY),
-            (&channels, Type::TEXT_ARRAY),
-            (&app.invitation_days, Type::INT4),
-        ];
-        let rows = app.db.query(IMPORT_ATHLETES, &parameters).await?;
-        if rows.is_empty() {
-            return Err(Problem::not_found("gym"));
-        }
-        let rows: HashMap<Uuid, &Row> = rows.iter().filter_map(by("id")).collect();
-        let given = self.ids.iter().zip(&self.athletes).zip(codes);
-        let created = given.filter_map(|((id, registration), code)| {
-            let row = rows.get(id)?;
-            let athlete = Athlete::registered(row, self.business_id, registration, code);
-            Some((*id, athlete))
-        });
-        Ok(created.collect())
-    }
-
-    /// The athletes that are there.
-    async fn find(&self, app: &App) -> Result<ById, Problem> {
-        let parameters: [Parameter<'_>; 5] = [
-            (&self.owner, Type::UUID),
-            (&self.business_id, Type::UUID),
-            (&self.ids, Type::UUID_ARRAY),
-            (&self.emails(), Type::TEXT_ARRAY),
-            (&self.phones(), Type::TEXT_ARRAY),
-        ];
-        let rows = app.db.query(FIND_BY_CONTACTS, &parameters).await?;
-        if rows.is_empty() {
-            return Err(Problem::not_found("gym"));
-        }
-        let found = rows.iter().filter_map(by("given_id"));
-        Ok(found.map(|(id, row)| (id, Athlete::from(row))).collect())
-    }
-
-    fn emails(&self) -> Vec<&Option<Email>> {
-        self.athletes.iter().map(|a| &a.contact.email).collect()
-    }
-
-    fn phones(&self) -> Vec<&Option<Phone>> {
-        self.athletes.iter().map(|a| &a.contact.phone).collect()
-    }
-
-    /// One item for each athlete that was given, in that order.
-    fn items(&self, candidates: Vec<Candidate>, mut created: ById, mut known: ById) -> Vec<Item> {
-        let ids: HashMap<usize, (Uuid, &Registration)> = self
-            .indices
-            .iter()
-            .zip(self.ids.iter().zip(&self.athletes))
-            .map(|(index, (id, registration))| (*index, (*id, registration)))
-            .collect();
-        let items = candidates.into_iter().enumerate().map(|(index, candidate)| {
-            let mut item = Item {
-                index,
-                row: candidate.row,
-                outcome: ImportOutcome::Created,
-                athlete: None,
-                differs: candidate.differs,
-                merged_into: candidate.merged_into,
-                errors: candidate.errors,
-                warnings: candidate.warnings,
-            };
-            match ids.get(&index) {
-                None if item.merged_into.is_some() => item.outcome = ImportOutcome::Merged,
-                None => item.outcome = ImportOutcome::Faulty,
-                Some((id, registration)) => match known.remove(id) {
-                    Some(athlete) => {
-                        item.outcome = ImportOutcome::AlreadyRegistered;
-                        item.differs = registration.differs_from(&athlete);
-                        item.athlete = Some(athlete);
-                    }
-                    None => item.athlete = created.remove(id),
-                },
-            }
-            item
-        });
-        items.collect()
-    }
+    Err(Problem::internal(format!(
+        "no athletes after {MAX_DRAWS} draws of codes"
+    )))
 }
 
-/// A row with the id in this column, if there is one.
-fn by(column: &str) -> impl Fn(&Row) -> Option<(Uuid, &Row)> {
-    move |row| Some((row.get::<_, Option<Uuid>>(column)?, row))
+/// One item for each athlete that was given, in that order.
+fn items(candidates: Vec<Candidate>, mut decisions: HashMap<usize, Decision>) -> Vec<Item> {
+    let items = candidates.into_iter().enumerate();
+    let items = items.map(|(index, mut candidate)| {
+        let given = candidate.registration.clone();
+        let decision = decisions.remove(&index);
+        if let Some(Decision::InUse(athlete)) = &decision {
+            let name = athlete
+                .as_ref()
+                .and_then(|athlete| athlete.full_name.as_ref());
+            candidate.refuse_contact(name.map_or("another athlete of your gym", Name::as_str));
+        }
+        let mut item = Item {
+            index,
+            row: candidate.row,
+            outcome: ImportOutcome::Faulty,
+            athlete: None,
+            added: Vec::new(),
+            differs: candidate.differs,
+            merged_into: candidate.merged_into,
+            errors: candidate.errors,
+            warnings: candidate.warnings,
+        };
+        match decision {
+            Some(Decision::Create { athlete, .. }) => {
+                item.outcome = ImportOutcome::Created;
+                item.athlete = athlete.map(|athlete| *athlete);
+            }
+            Some(Decision::AddEmail { athlete, .. }) => {
+                item.outcome = ImportOutcome::AlreadyRegistered;
+                item.added = vec!["email"];
+                item.differs = given.map_or_else(Vec::new, |given| given.differs_from(&athlete));
+                item.athlete = Some(*athlete);
+            }
+            Some(Decision::Known(athlete)) => {
+                item.outcome = ImportOutcome::AlreadyRegistered;
+                item.differs = given.map_or_else(Vec::new, |given| given.differs_from(&athlete));
+                item.athlete = Some(*athlete);
+            }
+            Some(Decision::InUse(athlete)) => item.athlete = athlete.map(|athlete| *athlete),
+            None if item.merged_into.is_some() => item.outcome = ImportOutcome::Merged,
+            None => {}
+        }
+        item
+    });
+    items.collect()
 }

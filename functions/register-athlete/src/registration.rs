@@ -1,4 +1,5 @@
 use crate::athlete::Athlete;
+use serde::Serialize;
 use shared::{
     domain::{Channel, Country, Email, ErrorCode, Locale, Name, Phone},
     platform::{
@@ -18,6 +19,16 @@ pub(crate) struct Registration {
     pub(crate) full_name: Option<Name>,
     /// The gym's, where it is not given.
     pub(crate) locale: Option<Locale>,
+}
+
+/// Whether an athlete is the one who has the contact already. Without two names to compare it is the same person, unless the gym
+/// says otherwise of a person with a name.
+pub(crate) fn is_one_person(
+    has_the_name: Option<bool>,
+    has_name: bool,
+    shared_contact: bool,
+) -> bool {
+    has_the_name.unwrap_or(!shared_contact || !has_name)
 }
 
 /// The way to reach an athlete: an email, a phone or both.
@@ -56,18 +67,36 @@ impl Registration {
         let full_name = self.full_name.as_ref();
         let differs = [
             ("phone", phone.is_some() && phone != athlete.phone.as_ref()),
-            ("full_name", full_name.is_some() && full_name != athlete.full_name.as_ref()),
+            (
+                "full_name",
+                full_name.is_some() && full_name != athlete.full_name.as_ref(),
+            ),
         ];
-        differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
+        differs
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(field, _)| field)
+            .collect()
     }
 
     /// Adds what only `other` has, which is the same athlete, and gives the fields that it has otherwise.
     pub(crate) fn complete(&mut self, other: &Self) -> Vec<&'static str> {
         let mut differs = Vec::new();
-        complete(&mut self.contact.email, other.contact.email.as_ref(), "email", &mut differs);
-        complete(&mut self.contact.phone, other.contact.phone.as_ref(), "phone", &mut differs);
+        complete(
+            &mut self.contact.email,
+            other.contact.email.as_ref(),
+            "email",
+            &mut differs,
+        );
+        complete(
+            &mut self.contact.phone,
+            other.contact.phone.as_ref(),
+            "phone",
+            &mut differs,
+        );
         // A name that is written otherwise is the same: that is how they met.
         self.full_name = self.full_name.take().or_else(|| other.full_name.clone());
+        self.locale = self.locale.take().or_else(|| other.locale.clone());
         differs
     }
 }
@@ -85,13 +114,32 @@ fn complete<T: Clone + PartialEq>(
     }
 }
 
+/// An athlete with what may be looked at again.
+#[derive(Serialize)]
+pub(crate) struct WithWarnings<'a> {
+    #[serde(flatten)]
+    pub(crate) athlete: &'a Athlete,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) warnings: &'a [Warning],
+}
+
 /// The warning that an address is probably mistyped.
 pub(crate) fn email_warnings(email: Option<&Email>, fields: &Fields) -> Vec<Warning> {
     let meant = email.and_then(Email::likely_meant);
-    meant.map(|meant| fields.warning("email", WarningCode::EmailTypo, meant.as_str())).into_iter().collect()
+    meant
+        .map(|meant| fields.warning("email", WarningCode::EmailTypo, meant.as_str()))
+        .into_iter()
+        .collect()
 }
 
 impl Contact {
+    /// Where the invitation goes: by this, athletes are told apart.
+    pub(crate) fn key(&self) -> String {
+        let email = self.email.as_ref().map(Email::as_str);
+        let phone = self.phone.as_ref().map(Phone::as_str);
+        email.or(phone).unwrap_or_default().to_owned()
+    }
+
     /// Reads a contact from the fields.
     pub(crate) fn read(fields: &mut Fields, country: Option<&Country>) -> Result<Self, Noted> {
         if fields.is_absent("email") && fields.is_absent("phone") {

@@ -17,6 +17,14 @@ YE YT ZA ZM ZW";
 #[postgres(transparent)]
 pub struct Country(String);
 
+impl Country {
+    /// The code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Country {
     type Err = ValidationError;
 
@@ -45,7 +53,10 @@ mod tests {
     fn a_code_of_iso_3166_is_a_country() {
         assert_eq!(COUNTRIES.split_ascii_whitespace().count(), 249);
         for right in ["IT", "it", " GB\n"] {
-            assert_eq!(right.parse::<Country>().unwrap().0, right.to_uppercase());
+            assert_eq!(
+                right.parse::<Country>().unwrap().0,
+                right.trim().to_uppercase()
+            );
         }
         for wrong in ["", "UK", "EU", "ITA", "XX", "I", "I T", "Italy"] {
             assert!(

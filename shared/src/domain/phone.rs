@@ -1,6 +1,8 @@
 use super::{Country, ErrorCode, ValidationError, pasted};
 use postgres_types::{FromSql, ToSql};
-use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, Region};
+use rlibphonenumber::{
+    NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat, Region,
+};
 use serde::Serialize;
 use std::{fmt, str::FromStr};
 
@@ -17,6 +19,12 @@ impl Phone {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a number may be read otherwise in another country: it has no `+`.
+    #[must_use]
+    pub fn depends_on_country(text: &str) -> bool {
+        !pasted::plain(text).contains('+')
     }
 
     /// Reads a number as it is typed or pasted, by the rules of libphonenumber: with its country code, or as it is dialled
@@ -63,7 +71,9 @@ impl Phone {
         let is_national = !text.contains('+') && !text.starts_with("00");
         let number = match read {
             Ok(number) => number,
-            Err(_) if is_national && region.is_none() && is_dialled(text) => return Err(NO_COUNTRY),
+            Err(_) if is_national && region.is_none() && is_dialled(text) => {
+                return Err(NO_COUNTRY);
+            }
             Err(_) => return Err(NO_NUMBER),
         };
         if number

@@ -1,133 +1,211 @@
-use crate::registration::Registration;
+use crate::registration::{Registration, is_one_person};
 use shared::{
-    domain::{ErrorCode, Name},
+    domain::{Country, ErrorCode, Name},
     platform::{
         http::Fields,
-        problem::{FieldError, Warning},
+        problem::{FieldError, Place, Warning},
     },
 };
 use std::collections::HashMap;
 
-/// One of the athletes that were sent: to be registered, the same as one before it, or with faults.
+/// One of the athletes that were sent: to be registered, the same as another one, or with errors.
 pub(super) struct Candidate {
     /// Its row in the table.
     pub(super) row: Option<usize>,
     /// The athlete, if there are no errors. One that was merged has been taken out.
-    registration: Option<Registration>,
-    /// The fields that the athlete it was merged into has otherwise.
+    pub(super) registration: Option<Registration>,
+    /// The fields that the athlete into which it was merged has otherwise.
     pub(super) differs: Vec<&'static str>,
     /// The index of the athlete that this is the same as.
     pub(super) merged_into: Option<usize>,
     pub(super) errors: Vec<FieldError>,
     pub(super) warnings: Vec<Warning>,
+    /// The place of the whole, in the words of the person who sent it: `row 3`.
+    place: String,
+    email: Place,
+    phone: Place,
 }
 
 impl Candidate {
-    pub(super) fn registration(&self) -> Option<&Registration> {
-        self.registration.as_ref()
-    }
-
-    pub(super) fn errors(&self) -> &[FieldError] {
-        &self.errors
-    }
-}
-
-/// Reads all, and merges what is one athlete: the same contact with the same name, or without a name.
-pub(super) fn candidates(all: Vec<Fields>) -> Vec<Candidate> {
-    let mut candidates: Vec<Candidate> = Vec::with_capacity(all.len());
-    let mut known = Known::default();
-    for mut fields in all {
-        let row = fields.row();
-        let place = fields.place();
-        let registration = Registration::read(&mut fields, None).ok();
-        let warnings = registration.as_ref().map(|registration| registration.warnings(&fields)).unwrap_or_default();
-        let index = candidates.len();
-        let mut candidate = Candidate {
+    fn read(mut fields: Fields, country: Option<&Country>) -> Self {
+        // What has no fields and yet errors was no athlete at all.
+        let registration = if fields.is_empty() && !fields.is_faultless() {
+            None
+        } else {
+            Registration::read(&mut fields, country).ok()
+        };
+        let warnings = registration.iter().flat_map(|new| new.warnings(&fields));
+        let warnings = warnings.collect();
+        let (email, phone) = (fields.place_of("email"), fields.place_of("phone"));
+        let (row, place) = (fields.row(), fields.place());
+        let errors = fields.into_errors();
+        Self {
             row,
-            registration,
+            registration: registration.filter(|_| errors.is_empty()),
             differs: Vec::new(),
             merged_into: None,
-            errors: Vec::new(),
+            errors,
             warnings,
-        };
-        // A field too many is an error as well.
-        if fields.is_faultless()
-            && let Some(registration) = &candidate.registration
-            && let Some((first, field)) = known.find(registration, &candidates)
-        {
-            let before = candidates[first].registration.as_mut().expect("what is known is to be registered");
-            if is_same(before.full_name.as_ref(), registration.full_name.as_ref()) {
-                candidate.differs = before.complete(registration);
-                known.add(first, before, &place);
-                candidate.merged_into = Some(first);
-                candidate.registration = None;
-            } else {
-                let detail = format!(
-                    "is the contact of another name in {}: give each person a contact of their own",
-                    known.place(first)
-                );
-                fields.note(field, ErrorCode::ContactInUse, detail);
-            }
+            place,
+            email,
+            phone,
         }
-        candidate.errors = fields.into_errors();
-        if !candidate.errors.is_empty() {
-            candidate.registration = None;
-        }
-        if let Some(registration) = &candidate.registration {
-            known.add(index, registration, &place);
-        }
-        candidates.push(candidate);
     }
-    candidates
+
+    /// Refuses the athlete: somebody else has the contact.
+    pub(super) fn refuse_contact(&mut self, whose: &str) {
+        let has_email = self
+            .registration
+            .take()
+            .is_some_and(|athlete| athlete.contact.email.is_some());
+        let place = if has_email { &self.email } else { &self.phone };
+        let detail = format!(
+            "is also the contact of {whose}: give each person one of their own, or say that contacts are shared"
+        );
+        self.errors.push(FieldError::new(
+            place.clone(),
+            ErrorCode::ContactInUse,
+            detail,
+        ));
+    }
+
+    pub(super) fn name(&self) -> Option<&Name> {
+        self.registration.as_ref()?.full_name.as_ref()
+    }
 }
 
-/// The contacts of the athletes before.
+/// Reads all the athletes. Numbers without a country code are of `country`, the gym's.
+pub(super) fn read(all: Vec<Fields>, country: Option<&Country>) -> Vec<Candidate> {
+    all.into_iter()
+        .map(|fields| Candidate::read(fields, country))
+        .collect()
+}
+
+/// Merges what is one athlete: the same contact with the same name, or without a name. `keys` are the names as the database
+/// compares them. Where `shared_contacts` is false, the same contact with another name is an error of the later one.
+pub(super) fn merge(
+    candidates: &mut [Candidate],
+    mut keys: Vec<Option<String>>,
+    shared_contacts: bool,
+) {
+    let mut known = Known::default();
+    for index in 0..candidates.len() {
+        let Some(registration) = candidates[index].registration.clone() else {
+            continue;
+        };
+        match known.best(&registration, index, candidates, &keys) {
+            None => known.add(index, &registration),
+            Some((first, has_the_name)) => {
+                let has_name = registration.full_name.is_some();
+                if is_one_person(has_the_name, has_name, shared_contacts) {
+                    join(candidates, &mut keys, &mut known, first, index);
+                } else if shared_contacts {
+                    known.add(index, &registration);
+                } else {
+                    let place = candidates[first].place.clone();
+                    candidates[index].refuse_contact(&format!("another name, in {place}"));
+                }
+            }
+        }
+    }
+}
+
+/// Makes `index` a part of `first`. If that now has both an address and a number, then those before it who have the name and the
+/// number alone are parts of it too.
+fn join(
+    candidates: &mut [Candidate],
+    keys: &mut [Option<String>],
+    known: &mut Known,
+    first: usize,
+    index: usize,
+) {
+    let Some(part) = candidates[index].registration.take() else {
+        return;
+    };
+    let Some(whole) = candidates[first].registration.as_mut() else {
+        return;
+    };
+    let differs = whole.complete(&part);
+    known.add(first, whole);
+    let phone = whole
+        .contact
+        .phone
+        .clone()
+        .filter(|_| whole.contact.email.is_some());
+    if keys[first].is_none() {
+        keys[first] = keys[index].clone();
+    }
+    candidates[index].differs = differs;
+    candidates[index].merged_into = Some(first);
+    for candidate in candidates.iter_mut() {
+        if candidate.merged_into == Some(index) {
+            candidate.merged_into = Some(first);
+        }
+    }
+
+    let same_phone = phone.and_then(|phone| known.by_phone.get(phone.as_str()).cloned());
+    for other in same_phone.unwrap_or_default() {
+        let has_no_email = candidates[other]
+            .registration
+            .as_ref()
+            .is_some_and(|athlete| athlete.contact.email.is_none());
+        if other != first && has_no_email && keys[other].is_some() && keys[other] == keys[first] {
+            join(candidates, keys, known, first, other);
+        }
+    }
+}
+
+/// The athletes before, by their contacts.
 #[derive(Default)]
 struct Known {
-    by_email: HashMap<String, usize>,
-    by_phone: HashMap<String, usize>,
-    places: HashMap<usize, String>,
+    by_email: HashMap<String, Vec<usize>>,
+    by_phone: HashMap<String, Vec<usize>>,
 }
 
 impl Known {
-    /// The athlete before that has this contact, and the field in which they meet. As in the database, a phone tells
-    /// athletes apart only where one of them has no email.
-    fn find(&self, registration: &Registration, candidates: &[Candidate]) -> Option<(usize, &'static str)> {
-        let contact = &registration.contact;
-        let by_email = contact.email.as_ref().and_then(|email| self.by_email.get(email.as_str()));
-        if let Some(index) = by_email {
-            return Some((*index, "email"));
-        }
-        let index = *self.by_phone.get(contact.phone.as_ref()?.as_str())?;
-        let before = candidates[index].registration.as_ref()?;
-        let has_no_email = contact.email.is_none() || before.contact.email.is_none();
-        // At a phone that families share, somebody else is somebody else where one of them has an address.
-        let is_one = is_same(before.full_name.as_ref(), registration.full_name.as_ref())
-            || contact.email.is_none() && before.contact.email.is_none();
-        (has_no_email && is_one).then_some((index, "phone"))
+    /// Of the athletes before with this contact the one with the same name, else one without a name, else the first; and whether
+    /// it has the name, if both have one. As in the database, a phone tells athletes apart only where one of them has no email.
+    fn best(
+        &self,
+        registration: &Registration,
+        index: usize,
+        candidates: &[Candidate],
+        keys: &[Option<String>],
+    ) -> Option<(usize, Option<bool>)> {
+        let email = registration.contact.email.as_ref();
+        let phone = registration.contact.phone.as_ref();
+        let by_email = email.and_then(|email| self.by_email.get(email.as_str()));
+        let by_phone = phone.and_then(|phone| self.by_phone.get(phone.as_str()));
+        let by_phone = by_phone.into_iter().flatten().filter(|before| {
+            let before = candidates[**before].registration.as_ref();
+            before.is_some_and(|before| email.is_none() || before.contact.email.is_none())
+        });
+        let found = by_email.into_iter().flatten().chain(by_phone);
+        let found = found.filter(|before| candidates[**before].registration.is_some());
+        let has_the_name = |before: usize| Some(keys[before].as_ref()? == keys[index].as_ref()?);
+        let best = found.copied().min_by_key(|before| {
+            (
+                has_the_name(*before) != Some(true),
+                keys[*before].is_some(),
+                *before,
+            )
+        })?;
+        Some((best, has_the_name(best)))
     }
 
-    fn add(&mut self, index: usize, registration: &Registration, place: &str) {
+    fn add(&mut self, index: usize, registration: &Registration) {
         let contact = &registration.contact;
+        let add = |map: &mut HashMap<String, Vec<usize>>, contact: &str| {
+            let known = map.entry(contact.to_owned()).or_default();
+            if !known.contains(&index) {
+                known.push(index);
+            }
+        };
         if let Some(email) = &contact.email {
-            self.by_email.entry(email.as_str().to_owned()).or_insert(index);
+            add(&mut self.by_email, email.as_str());
         }
         if let Some(phone) = &contact.phone {
-            self.by_phone.entry(phone.as_str().to_owned()).or_insert(index);
+            add(&mut self.by_phone, phone.as_str());
         }
-        self.places.entry(index).or_insert_with(|| place.to_owned());
-    }
-
-    fn place(&self, index: usize) -> &str {
-        self.places.get(&index).map_or("", String::as_str)
-    }
-}
-
-/// Whether two names may be one person's: case and spaces aside, or where one of them is not given.
-fn is_same(first: Option<&Name>, second: Option<&Name>) -> bool {
-    let key = |name: &Name| name.as_str().split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    match (first, second) {
-        (Some(first), Some(second)) => key(first) == key(second),
-        _ => true,
     }
 }

@@ -27,17 +27,25 @@ pub(super) fn columns<'a>(header: impl Iterator<Item = &'a str> + Clone) -> Vec<
     let (has_first, has_last) = (has(Field::FirstName), has(Field::LastName));
     let best = |field| {
         let of_field = ranked.iter().enumerate().filter_map(|(column, ranked)| {
-            ranked.filter(|(found, _)| *found == field).map(|(_, rank)| (rank, column))
+            ranked
+                .filter(|(found, _)| *found == field)
+                .map(|(_, rank)| (rank, column))
         });
         of_field.min().map(|(_, column)| column)
     };
     let named = header.enumerate().map(|(column, header)| {
-        let field = ranked[column].map(|(field, _)| field).filter(|field| best(*field) == Some(column));
+        let field = ranked[column]
+            .map(|(field, _)| field)
+            .filter(|field| best(*field) == Some(column));
         // Beside a last name and without a first one, a `Name` is the first one: `Name;Cognome`.
         let is_first_name = field == Some(Field::FullName) && has_last && !has_first;
         Column {
             header: header.trim().to_owned(),
-            used_as: if is_first_name { Some(Field::FirstName) } else { field },
+            used_as: if is_first_name {
+                Some(Field::FirstName)
+            } else {
+                field
+            },
         }
     });
     let mut columns: Vec<_> = named.collect();
@@ -61,7 +69,8 @@ fn key(name: &str) -> String {
 /// The field that a column of this name holds, and how well: 0 is best.
 fn ranked(key: &str) -> Option<(Field, usize)> {
     let names = NAMES.iter().enumerate();
-    let mut found = names.filter(|(_, (_, names))| names.split_whitespace().any(|name| name == key));
+    let mut found =
+        names.filter(|(_, (_, names))| names.split_whitespace().any(|name| name == key));
     found.next().map(|(rank, (field, _))| (*field, rank))
 }
 
@@ -129,21 +138,59 @@ mod tests {
 
     fn used(header: &str) -> Vec<(String, Field)> {
         let columns = columns(header.split(','));
-        columns.into_iter().filter_map(|column| Some((column.header, column.used_as?))).collect()
+        columns
+            .into_iter()
+            .filter_map(|column| Some((column.header, column.used_as?)))
+            .collect()
     }
 
     #[test]
     fn headers_of_real_exports_are_understood() {
         for (header, expected) in [
-            ("email,phone,full_name,locale", vec![("email", Email), ("phone", Phone), ("full_name", FullName), ("locale", Locale)]),
+            (
+                "email,phone,full_name,locale",
+                vec![
+                    ("email", Email),
+                    ("phone", Phone),
+                    ("full_name", FullName),
+                    ("locale", Locale),
+                ],
+            ),
             (
                 "Client ID,First Name,Last Name,Email,Mobile Phone,Last Visit,Visits,Membership",
-                vec![("First Name", FirstName), ("Last Name", LastName), ("Email", Email), ("Mobile Phone", Phone)],
+                vec![
+                    ("First Name", FirstName),
+                    ("Last Name", LastName),
+                    ("Email", Email),
+                    ("Mobile Phone", Phone),
+                ],
             ),
-            ("Name,Cognome,E-mail,Cellulare", vec![("Name", FirstName), ("Cognome", LastName), ("E-mail", Email), ("Cellulare", Phone)]),
-            ("Nome,Cognome,Email,Cellulare", vec![("Nome", FirstName), ("Cognome", LastName), ("Email", Email), ("Cellulare", Phone)]),
-            ("Nome,Telefono", vec![("Nome", FullName), ("Telefono", Phone)]),
-            ("Full Name,Email,Phone", vec![("Full Name", FullName), ("Email", Email), ("Phone", Phone)]),
+            (
+                "Name,Cognome,E-mail,Cellulare",
+                vec![
+                    ("Name", FirstName),
+                    ("Cognome", LastName),
+                    ("E-mail", Email),
+                    ("Cellulare", Phone),
+                ],
+            ),
+            (
+                "Nome,Cognome,Email,Cellulare",
+                vec![
+                    ("Nome", FirstName),
+                    ("Cognome", LastName),
+                    ("Email", Email),
+                    ("Cellulare", Phone),
+                ],
+            ),
+            (
+                "Nome,Telefono",
+                vec![("Nome", FullName), ("Telefono", Phone)],
+            ),
+            (
+                "Full Name,Email,Phone",
+                vec![("Full Name", FullName), ("Email", Email), ("Phone", Phone)],
+            ),
             (
                 "Name,Given Name,Family Name,E-mail 1 - Type,E-mail 1 - Value,E-mail 2 - Value,Phone 1 - Type,Phone 1 - Value",
                 vec![
@@ -156,12 +203,23 @@ mod tests {
             ),
             (
                 "First Name,Middle Name,Last Name,E-mail Address,Home Phone,Mobile Phone,Primary Phone",
-                vec![("First Name", FirstName), ("Last Name", LastName), ("E-mail Address", Email), ("Mobile Phone", Phone)],
+                vec![
+                    ("First Name", FirstName),
+                    ("Last Name", LastName),
+                    ("E-mail Address", Email),
+                    ("Mobile Phone", Phone),
+                ],
             ),
-            (" E_MAIL ,TÉLÉPHONE,Home Phone", vec![("E_MAIL", Email), ("Home Phone", Phone)]),
+            (
+                " E_MAIL ,TÉLÉPHONE,Home Phone",
+                vec![("E_MAIL", Email), ("Home Phone", Phone)],
+            ),
             ("Email,Email,,Age", vec![("Email", Email)]),
         ] {
-            let expected: Vec<_> = expected.into_iter().map(|(name, field)| (name.to_owned(), field)).collect();
+            let expected: Vec<_> = expected
+                .into_iter()
+                .map(|(name, field)| (name.to_owned(), field))
+                .collect();
             assert_eq!(used(header), expected, "{header}");
         }
     }

@@ -14,7 +14,9 @@ const CTRL_Z: char = '\u{1A}';
 /// Reads a table as spreadsheets and other programs save it as text (RFC 4180; also with a byte-order mark, another delimiter,
 /// a first line `sep=;`, a title above the header).
 pub(super) fn read(text: &str) -> Table {
-    let text = text.trim_start_matches('\u{FEFF}').trim_end_matches(['\0', CTRL_Z]);
+    let text = text
+        .trim_start_matches('\u{FEFF}')
+        .trim_end_matches(['\0', CTRL_Z]);
     let text = text.replace("\r\n", "\n");
     let (first_row, delimiter, text) = match stated(&text) {
         Some((delimiter, rest)) => (1, delimiter, rest),
@@ -26,7 +28,10 @@ pub(super) fn read(text: &str) -> Table {
 /// The delimiter that the first line states, and what is below it: `sep=;`.
 fn stated(text: &str) -> Option<(char, &str)> {
     let (first, rest) = text.split_once(['\n', '\r']).unwrap_or((text, ""));
-    let stated = first.trim_matches('"').strip_prefix("sep=").or(first.strip_prefix("SEP="))?;
+    let stated = first
+        .trim_matches('"')
+        .strip_prefix("sep=")
+        .or(first.strip_prefix("SEP="))?;
     let delimiter = stated.chars().next().filter(char::is_ascii)?;
     Some((delimiter, rest))
 }
@@ -36,13 +41,20 @@ fn likely(text: &str) -> char {
     let understood = |delimiter: &char| {
         let top = rows(text, *delimiter, 0, MAX_ABOVE_HEADER);
         let header = spreadsheet::header(&top.rows);
-        header.map_or(0, |(_, columns)| columns.iter().filter(|column| column.used_as.is_some()).count())
+        header.map_or(0, |(_, columns)| {
+            columns
+                .iter()
+                .filter(|column| column.used_as.is_some())
+                .count()
+        })
     };
     let first = text.trim_start().lines().next().unwrap_or_default();
     let frequent = |delimiter: &char| first.matches(*delimiter).count();
     // The last of equals is taken.
     let delimiters = DELIMITERS.into_iter().rev();
-    delimiters.max_by_key(|delimiter| (understood(delimiter), frequent(delimiter))).unwrap_or(',')
+    delimiters
+        .max_by_key(|delimiter| (understood(delimiter), frequent(delimiter)))
+        .unwrap_or(',')
 }
 
 /// The rows that are not blank, up to so many.
@@ -67,8 +79,14 @@ fn rows(text: &str, delimiter: char, first_row: usize, most: usize) -> Table {
         row += 1 + skipped;
         let end = usize::try_from(reader.position().byte()).expect("a text's length is a usize");
         if end == text.len() && is_unclosed(&text[start + skipped..], delimiter) {
-            let detail = "has a quotation mark \" that is never closed: remove it, or write it twice";
-            table.errors.push(FieldError::in_row(row, None, ErrorCode::QuoteUnclosed, detail));
+            let detail =
+                "has a quotation mark \" that is never closed: remove it, or write it twice";
+            table.errors.push(FieldError::in_row(
+                row,
+                None,
+                ErrorCode::QuoteUnclosed,
+                detail,
+            ));
         } else {
             table.push(row, cells.iter().map(uncalculated));
         }
@@ -79,7 +97,9 @@ fn rows(text: &str, delimiter: char, first_row: usize, most: usize) -> Table {
 
 /// The text of a cell that keeps a spreadsheet from making a number of it: `="0039"`.
 fn uncalculated(cell: &str) -> &str {
-    let text = cell.strip_prefix("=\"").and_then(|cell| cell.strip_suffix('"'));
+    let text = cell
+        .strip_prefix("=\"")
+        .and_then(|cell| cell.strip_suffix('"'));
     text.filter(|text| !text.contains('"')).unwrap_or(cell)
 }
 

@@ -3,7 +3,10 @@ use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 use shared::{
     domain::ErrorCode,
-    platform::{http::Request, problem::{FieldError, Kind, Problem}},
+    platform::{
+        http::Request,
+        problem::{FieldError, Kind, Problem},
+    },
 };
 use std::borrow::Cow;
 
@@ -30,17 +33,25 @@ pub(super) enum Unreadable {
 
 impl From<Unreadable> for Problem {
     fn from(unreadable: Unreadable) -> Self {
-        const SAVE_AS: &str = "open it in a spreadsheet program, and save it as an Excel workbook (.xlsx) or as CSV";
+        const SAVE_AS: &str =
+            "open it in a spreadsheet program, and save it as an Excel workbook (.xlsx) or as CSV";
         let (code, detail) = match unreadable {
-            Unreadable::Kind(kind) => (ErrorCode::FileKind, format!("is {kind}, which can't be read: {SAVE_AS}")),
+            Unreadable::Kind(kind) => (
+                ErrorCode::FileKind,
+                format!("is {kind}, which can't be read: {SAVE_AS}"),
+            ),
             Unreadable::Password => (
                 ErrorCode::FileKind,
                 "is protected by a password: save it without one".to_owned(),
             ),
-            Unreadable::Damaged => (ErrorCode::FileDamaged, format!("is damaged, and can't be read: {SAVE_AS}")),
+            Unreadable::Damaged => (
+                ErrorCode::FileDamaged,
+                format!("is damaged, and can't be read: {SAVE_AS}"),
+            ),
             Unreadable::TooLarge => (
                 ErrorCode::FileTooLarge,
-                "unpacks to far more than a list of athletes: save the sheet alone as CSV".to_owned(),
+                "unpacks to far more than a list of athletes: save the sheet alone as CSV"
+                    .to_owned(),
             ),
         };
         Problem::invalid_input(vec![FieldError::in_row(1, None, code, detail)])
@@ -49,25 +60,39 @@ impl From<Unreadable> for Problem {
 
 /// The kind of this file.
 pub(super) fn kind(bytes: &[u8]) -> Result<Kinds, Unreadable> {
-    let contains = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
+    let contains =
+        |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
     let top = &bytes[..bytes.len().min(TOP)];
     if bytes.starts_with(b"PK\x03\x04") {
         // A zip names its parts at the end again, unpacked.
         let has = |word: &str| contains(bytes, word.as_bytes());
         return match () {
-            () if has("xl/workbook.bin") => Err(Unreadable::Kind("a binary Excel workbook (.xlsb)")),
-            () if has("opendocument.spreadsheet") => Err(Unreadable::Kind("an OpenDocument spreadsheet (.ods)")),
+            () if has("xl/workbook.bin") => {
+                Err(Unreadable::Kind("a binary Excel workbook (.xlsb)"))
+            }
+            () if has("opendocument.spreadsheet") => {
+                Err(Unreadable::Kind("an OpenDocument spreadsheet (.ods)"))
+            }
             () if has("opendocument") => Err(Unreadable::Kind("an OpenDocument file")),
             () if has("word/document.xml") => Err(Unreadable::Kind("a Word document (.docx)")),
-            () if has("Index/Document.iwa") => Err(Unreadable::Kind("an Apple Numbers file (.numbers)")),
+            () if has("Index/Document.iwa") => {
+                Err(Unreadable::Kind("an Apple Numbers file (.numbers)"))
+            }
             () if has("xl/") => Ok(Kinds::Workbook),
             () => Err(Unreadable::Kind("a zip archive")),
         };
     }
     if bytes.starts_with(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") {
-        let encrypted: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let encrypted: Vec<u8> = "EncryptedPackage"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         let is_encrypted = contains(bytes, &encrypted);
-        return Err(if is_encrypted { Unreadable::Password } else { Unreadable::Kind("an old Excel workbook (.xls)") });
+        return Err(if is_encrypted {
+            Unreadable::Password
+        } else {
+            Unreadable::Kind("an old Excel workbook (.xls)")
+        });
     }
     for (magic, kind) in [
         (&b"%PDF"[..], "a PDF"),
@@ -84,10 +109,16 @@ pub(super) fn kind(bytes: &[u8]) -> Result<Kinds, Unreadable> {
             return Err(Unreadable::Kind(kind));
         }
     }
-    let text = String::from_utf8_lossy(top).trim_start_matches('\u{FEFF}').trim_start().to_ascii_lowercase();
+    let text = String::from_utf8_lossy(top)
+        .trim_start_matches('\u{FEFF}')
+        .trim_start()
+        .to_ascii_lowercase();
     for (start, kind) in [
         ("<?xml", "an XML file"),
-        ("<!doctype html", "a web page (HTML), even if it is called .xls"),
+        (
+            "<!doctype html",
+            "a web page (HTML), even if it is called .xls",
+        ),
         ("<html", "a web page (HTML), even if it is called .xls"),
         ("<table", "a web page (HTML), even if it is called .xls"),
         ("<meta", "a web page (HTML), even if it is called .xls"),
@@ -97,13 +128,20 @@ pub(super) fn kind(bytes: &[u8]) -> Result<Kinds, Unreadable> {
             return Err(Unreadable::Kind(kind));
         }
     }
-    Ok(if text.starts_with(['{', '[']) { Kinds::Json } else { Kinds::Text })
+    Ok(if text.starts_with(['{', '[']) {
+        Kinds::Json
+    } else {
+        Kinds::Text
+    })
 }
 
 /// The rows of a spreadsheet, whatever program saved it.
 pub(super) fn table(request: &Request, kind: &Kinds, bytes: &[u8]) -> Result<Table, Problem> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(Problem::new(Kind::MalformedBody, "There is no file; send a spreadsheet or a JSON object."));
+        return Err(Problem::new(
+            Kind::MalformedBody,
+            "There is no file; send a spreadsheet or a JSON object.",
+        ));
     }
     match kind {
         Kinds::Workbook => Ok(workbook::read(bytes)?),
@@ -132,7 +170,8 @@ fn decoded<'a>(bytes: &'a [u8], declared: Option<&'static Encoding>) -> Cow<'a, 
     if let Ok(text) = str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }
-    let declared = declared.filter(|encoding| encoding.is_ascii_compatible() && *encoding != encoding_rs::UTF_8);
+    let declared = declared
+        .filter(|encoding| encoding.is_ascii_compatible() && *encoding != encoding_rs::UTF_8);
     let encoding = declared.unwrap_or_else(|| {
         let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
         detector.feed(bytes, true);
@@ -144,7 +183,13 @@ fn decoded<'a>(bytes: &'a [u8], declared: Option<&'static Encoding>) -> Cow<'a, 
 /// UTF-16 without a mark: every other byte of a header is zero.
 fn utf_16(bytes: &[u8]) -> Option<&'static Encoding> {
     let top = &bytes[..bytes.len().min(64) & !1];
-    let zeros = |odd: usize| top.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    let zeros = |odd: usize| {
+        top.iter()
+            .skip(odd)
+            .step_by(2)
+            .filter(|byte| **byte == 0)
+            .count()
+    };
     let most = top.len() * 3 / 8;
     if top.len() < 4 {
         None

@@ -44,8 +44,15 @@ impl Table {
                 continue;
             }
             if row.len() + blank >= MAX_COLUMNS {
-                let detail = format!("has more than {MAX_COLUMNS} columns: leave those out that are not needed");
-                self.errors.push(FieldError::in_row(number, None, ErrorCode::CellCount, detail));
+                let detail = format!(
+                    "has more than {MAX_COLUMNS} columns: leave those out that are not needed"
+                );
+                self.errors.push(FieldError::in_row(
+                    number,
+                    None,
+                    ErrorCode::CellCount,
+                    detail,
+                ));
                 return;
             }
             row.extend(std::iter::repeat_n(String::new(), blank));

@@ -1,9 +1,7 @@
-use super::{
-    file::Unreadable,
-    spreadsheet,
-    table::Table,
+use super::{file::Unreadable, spreadsheet, table::Table};
+use calamine::{
+    Data, DataRef, Reader, SheetType, SheetVisible, Xlsx, XlsxError, open_workbook_from_rs,
 };
-use calamine::{Data, DataRef, Reader, SheetType, SheetVisible, Xlsx, XlsxError, open_workbook_from_rs};
 use shared::{domain::ErrorCode, platform::problem::FieldError};
 use std::io::{self, Cursor, Read};
 use zip::ZipArchive;
@@ -26,8 +24,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Table, Unreadable> {
             _ => Unreadable::Damaged,
         })?;
     let sheets = workbook.sheets_metadata().iter();
-    let visible = sheets.filter(|sheet| sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible);
-    let names: Vec<_> = visible.take(MAX_SHEETS).map(|sheet| sheet.name.clone()).collect();
+    let visible = sheets.filter(|sheet| {
+        sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible
+    });
+    let names: Vec<_> = visible
+        .take(MAX_SHEETS)
+        .map(|sheet| sheet.name.clone())
+        .collect();
     let mut first = None;
     for name in names {
         let table = sheet(&mut workbook, &name)?;
@@ -41,7 +44,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Table, Unreadable> {
 
 /// The rows of a sheet, as its cells come, in the order of rows and columns.
 fn sheet<R: Read + io::Seek>(workbook: &mut Xlsx<R>, name: &str) -> Result<Table, Unreadable> {
-    let mut reader = workbook.worksheet_cells_reader(name).map_err(|_| Unreadable::Damaged)?;
+    let mut reader = workbook
+        .worksheet_cells_reader(name)
+        .map_err(|_| Unreadable::Damaged)?;
     let mut table = Table::default();
     let mut row: Vec<String> = Vec::new();
     let mut number = 0;
@@ -63,7 +68,12 @@ fn sheet<R: Read + io::Seek>(workbook: &mut Xlsx<R>, name: &str) -> Result<Table
         }
         if column >= super::table::MAX_COLUMNS {
             let detail = "has too many columns: leave those out that are not needed";
-            table.errors.push(FieldError::in_row(number, None, ErrorCode::CellCount, detail));
+            table.errors.push(FieldError::in_row(
+                number,
+                None,
+                ErrorCode::CellCount,
+                detail,
+            ));
             return Ok(table);
         }
         if row.len() <= column {
@@ -101,7 +111,8 @@ fn check(bytes: &[u8]) -> Result<(), Unreadable> {
     let mut left = MAX_UNPACKED;
     for index in 0..archive.len() {
         let mut part = archive.by_index(index).map_err(|_| Unreadable::Damaged)?;
-        let has_texts = part.name().to_ascii_lowercase().ends_with("sharedstrings.xml");
+        let name = part.name().map_err(|_| Unreadable::Damaged)?;
+        let has_texts = name.to_ascii_lowercase().ends_with("sharedstrings.xml");
         let mut bounded = (&mut part).take(left + 1);
         let read = if has_texts {
             let mut texts = Vec::new();
@@ -124,11 +135,20 @@ fn promises_what_it_has(texts: &[u8]) -> Result<(), Unreadable> {
     if texts.contains(&0) {
         return Err(Unreadable::Damaged);
     }
-    for at in texts.windows(COUNT.len()).enumerate().filter(|(_, word)| *word == COUNT).map(|(at, _)| at) {
+    for at in texts
+        .windows(COUNT.len())
+        .enumerate()
+        .filter(|(_, word)| *word == COUNT)
+        .map(|(at, _)| at)
+    {
         let rest = texts[at + COUNT.len()..].iter();
-        let digits = rest.skip_while(|byte| !byte.is_ascii_digit() && **byte != b'>').take_while(|byte| byte.is_ascii_digit());
+        let digits = rest
+            .skip_while(|byte| !byte.is_ascii_digit() && **byte != b'>')
+            .take_while(|byte| byte.is_ascii_digit());
         let promised = digits.fold(0_usize, |number, digit| {
-            number.saturating_mul(10).saturating_add(usize::from(digit - b'0'))
+            number
+                .saturating_mul(10)
+                .saturating_add(usize::from(digit - b'0'))
         });
         if promised > texts.len() / 5 {
             return Err(Unreadable::Damaged);

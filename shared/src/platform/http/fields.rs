@@ -188,12 +188,12 @@ impl Fields {
         }
     }
 
-    /// Takes out a string that may be absent, or null to clear what is stored.
+    /// Takes out a string that may be absent, or null or blank to clear what is stored.
     pub fn edit<T: FromStr<Err = ValidationError>>(
         &mut self,
         name: &str,
     ) -> Result<Edit<T>, Noted> {
-        if self.fields.get(name) == Some(&Value::Null) {
+        if self.fields.get(name).is_some_and(is_absent) {
             self.fields.remove(name);
             return Ok(Edit::Clear);
         }
@@ -310,7 +310,9 @@ impl Fields {
         Warning::new(self.place_of(pointer), code, suggestion)
     }
 
-    fn place_of(&self, pointer: &str) -> problem::Place {
+    /// The place of what is at this pointer.
+    #[must_use]
+    pub fn place_of(&self, pointer: &str) -> problem::Place {
         match &self.place {
             Place::Item(object) => {
                 let separator = if object.is_empty() { "" } else { "/" };
@@ -364,7 +366,13 @@ impl Fields {
         self.fields.is_empty()
     }
 
-    /// Whether there is no such member, or it is null.
+    /// The text of a field, which stays.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).and_then(Value::as_str)
+    }
+
+    /// Whether there is no such member, or it is null or blank.
     #[must_use]
     pub fn is_absent(&self, name: &str) -> bool {
         self.fields.get(name).is_none_or(is_absent)
@@ -576,20 +584,32 @@ mod tests {
             json!({"people": [{"email": "ada@example.org"}, 7, {"name": "", "a/b": 1}, null, {}]})
                 .to_string();
         let mut fields = body(&request(JSON, Some(&text), false)).unwrap();
-        let mut places = Vec::new();
-        let _ = fields.required_objects("people", 1..=4, |person| places.push(read(person)));
-        assert_eq!(places, ["#/people/0", "#/people/2"]);
-        let _ = fields.required_objects("animals", 0..=4, |_| ());
+        let people = fields.required_objects("people", 1..=5).unwrap();
+        let mut errors = Vec::new();
+        for mut person in people {
+            if !person.is_empty() {
+                read(&mut person);
+            }
+            errors.extend(person.into_errors());
+        }
+        assert_eq!(
+            json!(errors),
+            json!([
+                {"pointer": "#/people/1", "code": "wrong_type", "detail": "must be an object"},
+                {"pointer": "#/people/2/email", "code": "required", "detail": "is required"},
+                {"pointer": "#/people/2/a~1b", "code": "unknown_field", "detail": "is not a known field"},
+                {"pointer": "#/people/3", "code": "wrong_type", "detail": "must be an object"},
+            ])
+        );
+
+        let mut fields = body(&request(JSON, Some(&text), false)).unwrap();
+        let _ = fields.required_objects("people", 1..=4);
+        let _ = fields.required_objects("animals", 0..=4);
         let response = Response::problem(&fields.finish(Ok(())).unwrap_err(), "id").json();
         assert_eq!(
             response["errors"],
             json!([
                 {"pointer": "#/people", "code": "list_length", "detail": "must be a list of 1 to 4 objects"},
-                {"pointer": "#/people/1", "code": "wrong_type", "detail": "must be an object"},
-                {"pointer": "#/people/2/email", "code": "required", "detail": "is required"},
-                {"pointer": "#/people/2/name", "code": "required", "detail": "must not be empty"},
-                {"pointer": "#/people/2/a~1b", "code": "unknown_field", "detail": "is not a known field"},
-                {"pointer": "#/people/3", "code": "wrong_type", "detail": "must be an object"},
                 {"pointer": "#/animals", "code": "required", "detail": "is required"},
             ])
         );
@@ -597,18 +617,31 @@ mod tests {
 
     #[test]
     fn cells_are_named_by_their_row_and_column() {
-        let mut row = Fields::of_row(7, [("email", " ada@example.org "), ("name", "\t ")]);
+        let mut row = Fields::of_row(
+            7,
+            [
+                ("email", "E-mail", " ada@example.org "),
+                ("name", "Name", "\t "),
+            ],
+        );
         assert!(row.is_absent("name"));
         assert_eq!(read(&mut row), "row 7");
         assert_eq!(row.into_errors(), []);
 
-        let mut row = Fields::of_row(8, [("email", ""), ("name", "a\nb"), ("age", "7")]);
+        let mut row = Fields::of_row(
+            8,
+            [
+                ("email", "E-mail", ""),
+                ("name", "Full Name", "a\nb"),
+                ("age", "age", "7"),
+            ],
+        );
         read(&mut row);
         assert_eq!(
             json!(row.into_errors()),
             json!([
-                {"row": 8, "column": "email", "code": "required", "detail": "is required"},
-                {"row": 8, "column": "name", "code": "forbidden_characters", "detail": "must not contain line breaks, control characters or characters that reorder text"},
+                {"row": 8, "column": "E-mail", "code": "required", "detail": "is required"},
+                {"row": 8, "column": "Full Name", "code": "forbidden_characters", "detail": "must not contain line breaks, control characters or characters that reorder text"},
                 {"row": 8, "column": "age", "code": "unknown_field", "detail": "is not a known field"},
             ])
         );
