@@ -161,12 +161,13 @@ fn repeated_import_changes_nothing_and_sends_nothing() {
         assert_eq!(first["items"][1]["athlete"], known);
 
         let stored = rows(app).await;
-        let second = owner.post(&path(gym), &body("Second")).await.expect(200);
+        let second = owner.post(&path(gym), &body("FIRST ")).await.expect(200);
         for index in 0..3 {
             let (first, second) = (&first["items"][index], &second["items"][index]);
             assert_eq!(second["outcome"], "already_registered");
             assert_eq!(second["athlete"], first["athlete"]);
         }
+        assert_eq!(second["counts"]["already_registered"], 3);
         assert_eq!((rows(app).await, stored), ((3, 3), (3, 3)));
 
         // Another gym knows nothing of it.

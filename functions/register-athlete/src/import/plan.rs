@@ -319,7 +319,7 @@ impl<'a> Plan<'a> {
             return Ok(());
         }
         let ids: Vec<Uuid> = new.iter().map(|(id, ..)| *id).collect();
-        let codes: Vec<AthleteCode> = new.iter().map(|_| (app.draw_code)()).collect();
+        let codes = different_codes(app, new.len());
         let emails: Vec<_> = new.iter().map(|(_, a, _)| &a.contact.email).collect();
         let phones: Vec<_> = new.iter().map(|(_, a, _)| &a.contact.phone).collect();
         let full_names: Vec<_> = new.iter().map(|(_, a, _)| &a.full_name).collect();
@@ -367,7 +367,7 @@ impl<'a> Plan<'a> {
         added.sort_by_key(|(id, ..)| *id);
         let ids: Vec<Uuid> = added.iter().map(|(id, ..)| *id).collect();
         let emails: Vec<&Email> = added.iter().map(|(_, email, _)| *email).collect();
-        let codes: Vec<AthleteCode> = added.iter().map(|_| (app.draw_code)()).collect();
+        let codes = different_codes(app, added.len());
         let shares: Vec<bool> = added.iter().map(|(.., shares)| *shares).collect();
         let parameters: [Parameter<'_>; 4] = [
             (&ids, Type::UUID_ARRAY),
@@ -423,6 +423,19 @@ impl<'a> Plan<'a> {
         }
         Ok(())
     }
+}
+
+/// So many codes, none of them twice.
+fn different_codes(app: &App, number: usize) -> Vec<AthleteCode> {
+    let mut codes: Vec<AthleteCode> = Vec::with_capacity(number);
+    let mut drawn = HashSet::new();
+    while codes.len() < number {
+        let code = (app.draw_code)();
+        if drawn.insert(code.to_string()) {
+            codes.push(code);
+        }
+    }
+    codes
 }
 
 /// What is decided for the athletes before.
