@@ -25,6 +25,7 @@ mod released;
 mod renewals;
 mod roles;
 mod signup;
+mod spreadsheets;
 mod tls;
 mod tracking;
 mod waitlist;

@@ -42,6 +42,8 @@ const MAX_FILE: usize = 1024 * 1024;
 struct Sent {
     columns: Vec<Column>,
     athletes: Vec<Fields>,
+    /// What is wrong beside the athletes.
+    errors: Vec<FieldError>,
 }
 
 impl Sent {
@@ -51,11 +53,14 @@ impl Sent {
         let kind = file::kind(&bytes)?;
         if kind == file::Kinds::Json {
             let mut body = json_object(&bytes)?;
-            let athletes = body.required_objects("athletes", 1..=MAX_ATHLETES);
-            return Ok(Self {
-                columns: Vec::new(),
-                athletes: body.finish(athletes)?,
-            });
+            return match body.required_objects("athletes", 1..=MAX_ATHLETES) {
+                Err(noted) => body.finish(Err(noted)),
+                Ok(athletes) => Ok(Self {
+                    columns: Vec::new(),
+                    athletes,
+                    errors: body.into_errors(),
+                }),
+            };
         }
         let table = file::table(request, &kind, &bytes)?;
         let mut athletes = Vec::new();
@@ -63,6 +68,7 @@ impl Sent {
         Ok(Self {
             columns: columns.map_err(Problem::invalid_input)?,
             athletes,
+            errors: Vec::new(),
         })
     }
 }
@@ -182,6 +188,10 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let country = gym_country(app, &subject, business_id, "gym").await?;
 
     let mut candidates = candidates::read(sent.athletes, country.as_ref());
+    if !sent.errors.is_empty() {
+        let errors = candidates.into_iter().flat_map(|athlete| athlete.errors);
+        return Err(Problem::invalid_input(errors.chain(sent.errors).collect()));
+    }
     let keys = name_keys(app, &candidates).await?;
     candidates::merge(&mut candidates, keys, options.shared_contacts);
     let gym = Gym {

@@ -127,6 +127,15 @@ pub(super) enum Decision {
 }
 
 impl Decision {
+    /// Whether something is written.
+    fn is_change(&self) -> bool {
+        match self {
+            Self::Create { athlete, .. } => athlete.is_none(),
+            Self::AddEmail { .. } => true,
+            Self::Known(_) | Self::InUse(_) => false,
+        }
+    }
+
     /// Whether somebody is invited by it.
     pub(super) fn invites(&self) -> bool {
         match self {
@@ -194,9 +203,11 @@ impl<'a> Plan<'a> {
         if all_or_none && decisions.values().any(in_use) {
             return Ok(Some(decisions));
         }
-        self.create(&tx, app, &decisions).await?;
-        self.add_addresses(&tx, app, &decisions).await?;
-        self.read_again(&tx, app, &mut decisions).await?;
+        if decisions.values().any(Decision::is_change) {
+            self.create(&tx, app, &decisions).await?;
+            self.add_addresses(&tx, app, &decisions).await?;
+            self.read_again(&tx, app, &mut decisions).await?;
+        }
         Ok(Some(decisions))
     }
 
@@ -389,7 +400,7 @@ impl<'a> Plan<'a> {
         .await
     }
 
-    /// Reads those that have changed, as the roster shows them now.
+    /// Reads the athletes as the roster shows them now: also those who were there may share their contact by now.
     async fn read_again(
         &self,
         tx: &Transaction,
@@ -404,8 +415,8 @@ impl<'a> Plan<'a> {
             .collect();
         let id_of = |index: &usize, decision: &Decision| match decision {
             Decision::Create { .. } => own.get(index).copied(),
-            Decision::AddEmail { athlete, .. } => Some(athlete.id),
-            Decision::Known(_) | Decision::InUse(_) => None,
+            Decision::AddEmail { athlete, .. } | Decision::Known(athlete) => Some(athlete.id),
+            Decision::InUse(_) => None,
         };
         let changed = decisions
             .iter()
@@ -417,8 +428,10 @@ impl<'a> Plan<'a> {
             };
             match decision {
                 Decision::Create { athlete, .. } => *athlete = Some(Box::new(changed)),
-                Decision::AddEmail { athlete, .. } => **athlete = changed,
-                Decision::Known(_) | Decision::InUse(_) => {}
+                Decision::AddEmail { athlete, .. } | Decision::Known(athlete) => {
+                    **athlete = changed
+                }
+                Decision::InUse(_) => {}
             }
         }
         Ok(())
