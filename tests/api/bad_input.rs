@@ -130,9 +130,8 @@ fn every_text_that_can_not_be_taken_is_named_by_its_pointer() {
             json!("x".repeat(288) + "@example.org"),
             json!("ada@example"),
             json!("ada@example.org\r\nBcc: eve@example.org"),
-            json!("Ada <ada@example.org>"),
+            json!("Ada <ada@example.org> Bob"),
             json!("ada\0@example.org"),
-            json!(""),
             json!(7),
             json!({}),
             json!(["ada@example.org"]),
@@ -148,16 +147,14 @@ fn every_text_that_can_not_be_taken_is_named_by_its_pointer() {
             json!("x".repeat(10_000)),
             json!("a\nb"),
             json!("a\u{0}b"),
-            json!("\u{202e}gnol"),
-            json!("  "),
+            json!("g\u{202e}nol"),
             json!(true),
         ];
 
         let descriptions = [
             json!("x".repeat(10_001)),
             json!("a\u{0}b"),
-            json!("\u{202e}gnol"),
-            json!("\n\n"),
+            json!("g\u{202e}nol"),
             json!(true),
         ];
         let locales = [json!("italiano"), json!(7)];
@@ -227,8 +224,7 @@ fn all_faults_of_a_body_are_told_at_once() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
-        let body =
-            json!({"email": "ada", "phone": "1", "full_name": "", "locale": "??", "admin": true});
+        let body = json!({"email": "ada", "phone": "1", "full_name": "a\nb", "locale": "??", "admin": true});
         let response = owner
             .post(&format!("/businesses/{gym}/athletes"), &body)
             .await;

@@ -20,7 +20,7 @@ use crate::{
 };
 use serde::Serialize;
 use shared::{
-    domain::{ErrorCode, InvitationStatus, Name},
+    domain::{Country, ErrorCode, InvitationStatus, Name},
     platform::{
         auth::caller,
         db::Type,
@@ -71,6 +71,17 @@ impl Sent {
             errors: Vec::new(),
         })
     }
+}
+
+/// The errors of the athletes of an import, as far as they are seen without the database; the file as a whole may be refused.
+/// For the fuzz targets, which have none.
+pub fn errors_of_import(
+    request: &Request,
+    country: Option<&Country>,
+) -> Result<Vec<FieldError>, Problem> {
+    let sent = Sent::read(request)?;
+    let athletes = candidates::read(sent.athletes, country).into_iter();
+    Ok(athletes.flat_map(|athlete| athlete.errors).collect())
 }
 
 /// How the import is to be done.

@@ -25,6 +25,7 @@ mod target;
 mod unlink;
 
 pub use app::App;
+pub use import::errors_of_import;
 
 use shared::platform::{
     http::{Request, Response, route, unknown_route},

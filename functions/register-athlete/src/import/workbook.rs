@@ -156,3 +156,123 @@ fn promises_what_it_has(texts: &[u8]) -> Result<(), Unreadable> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write, time::Instant};
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    const MAIN: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    const OFFICE: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    const PACKAGE: &str = "http://schemas.openxmlformats.org/package/2006/relationships";
+
+    /// A workbook with this sheet and these texts.
+    fn workbook(sheet: &str, texts: &str) -> Vec<u8> {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in [
+            (
+                "xl/workbook.xml",
+                format!(
+                    r#"<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets><sheet name="A" sheetId="1" r:id="rId1"/></sheets></workbook>"#
+                ),
+            ),
+            (
+                "xl/_rels/workbook.xml.rels",
+                format!(
+                    r#"<Relationships xmlns="{PACKAGE}"><Relationship Id="rId1" Type="{OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#
+                ),
+            ),
+            ("xl/sharedStrings.xml", texts.to_owned()),
+            (
+                "xl/worksheets/sheet1.xml",
+                format!(r#"<worksheet xmlns="{MAIN}"><sheetData>{sheet}</sheetData></worksheet>"#),
+            ),
+        ] {
+            archive
+                .start_file(name, SimpleFileOptions::default())
+                .unwrap();
+            archive.write_all(content.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    fn texts(text: &str) -> String {
+        format!(r#"<sst xmlns="{MAIN}" uniqueCount="1"><si><t>{text}</t></si></sst>"#)
+    }
+
+    #[test]
+    fn texts_and_numbers_are_read_as_they_are_shown() {
+        let sheet = r#"<row r="2"><c r="B2" t="s"><v>0</v></c></row><row r="4"><c r="B4"><v>393337654322</v></c></row>"#;
+        let table = read(&workbook(sheet, &texts("Cellulare"))).unwrap();
+        let rows: Vec<_> = table
+            .rows
+            .iter()
+            .map(|row| (row.number, row.cells.join("|")))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                (2, "|Cellulare".to_owned()),
+                (4, "|393337654322".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn a_small_file_that_holds_much_costs_little() {
+        let row = |number: usize, cells: &str| format!(r#"<row r="{number}">{cells}</row>"#);
+        let wide: String = (0..400_000)
+            .map(|_| r#"<c t="inlineStr"><is><t>x</t></is></c>"#)
+            .collect();
+        let long = "x".repeat(5_000_000);
+        let repeated: String = (1..=300)
+            .map(|number| row(number, &r#"<c t="s"><v>0</v></c>"#.repeat(100)))
+            .collect();
+        let deep = "<a>".repeat(500_000);
+        let promise = format!(r#"<sst xmlns="{MAIN}" uniqueCount="4000000000"></sst>"#);
+        for (what, file) in [
+            ("many columns", workbook(&row(1, &wide), &texts("x"))),
+            (
+                "the last cell of all",
+                workbook(
+                    r#"<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>"#,
+                    &texts("x"),
+                ),
+            ),
+            (
+                "a cell beyond all",
+                workbook(
+                    r#"<row r="1"><c r="ZZZZZZZ99999999999"><v>1</v></c></row>"#,
+                    &texts("x"),
+                ),
+            ),
+            (
+                "one long text in many cells",
+                workbook(&repeated, &texts(&long)),
+            ),
+            ("a promise of texts", workbook(&row(1, ""), &promise)),
+            ("deep XML", workbook(&deep, &texts("x"))),
+            (
+                "an unpacked gigabyte",
+                workbook(&row(1, &" ".repeat(200_000_000)), &texts("x")),
+            ),
+        ] {
+            assert!(file.len() < 1024 * 1024, "{what} is small: {}", file.len());
+            let started = Instant::now();
+            let bytes = match read(&file) {
+                Ok(table) => table
+                    .rows
+                    .iter()
+                    .flat_map(|row| &row.cells)
+                    .map(String::len)
+                    .sum(),
+                Err(_) => 0,
+            };
+            assert!(bytes < 40_000_000, "{what} makes {bytes} bytes");
+            // Without optimisation, and beside other tests.
+            let took = started.elapsed();
+            assert!(took.as_secs() < 20, "{what} takes {took:?}");
+        }
+    }
+}
