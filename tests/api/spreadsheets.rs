@@ -86,11 +86,15 @@ fn files_of_every_program_are_read() {
         let table = "Full Name,Email,Phone\nZoë Müller,zoe@example.org,333 765 4322\n";
         let semicolons = table.replace(',', ";");
         let wide = {
-            let columns: String = (0..60).map(|n| format!(",Custom {n}")).collect();
+            let columns = ",Custom".repeat(60);
             let cells = ",some words of no use".repeat(60);
-            let rows: String = (0..480)
-                .map(|n| format!("N. {n},{n}@example.org{cells}\n"))
+            let rows: Vec<String> = (0..480)
+                .map(|n| format!("N. {n},{n}@example.org{cells}"))
                 .collect();
+            let rows = rows.join(
+                "
+",
+            );
             format!("Full Name,Email{columns}\n{rows}")
         };
         for (what, media_type, file, rows) in [
@@ -168,7 +172,18 @@ fn files_of_every_program_are_read() {
                 read.body
             );
         }
+    });
+}
 
+#[test]
+fn names_in_parts_and_numbers_of_a_workbook_are_put_together() {
+    story(async |app| {
+        let owner = app.person("owner@iron.example");
+        let gym = owner.opens_gym("Iron Temple").await;
+        let country = json!({"country": "IT"});
+        let business = format!("/businesses/{gym}");
+        owner.patch(&business, &country).await.expect(200);
+        let path = format!("{business}/athletes/import");
         let names = workbook(&format!(
             "{}{}",
             row(1, &["Nome", "Cognome", "Cellulare", "Note"]),

@@ -133,7 +133,7 @@ fn join(
         .clone()
         .filter(|_| whole.contact.email.is_some());
     if keys[first].is_none() {
-        keys[first] = keys[index].clone();
+        keys[first] = keys[index].take();
     }
     candidates[index].differs = differs;
     candidates[index].merged_into = Some(first);

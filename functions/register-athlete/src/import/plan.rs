@@ -429,7 +429,7 @@ impl<'a> Plan<'a> {
             match decision {
                 Decision::Create { athlete, .. } => *athlete = Some(Box::new(changed)),
                 Decision::AddEmail { athlete, .. } | Decision::Known(athlete) => {
-                    **athlete = changed
+                    **athlete = changed;
                 }
                 Decision::InUse(_) => {}
             }

@@ -306,6 +306,7 @@ impl Fields {
     }
 
     /// A warning about what is at this pointer.
+    #[must_use]
     pub fn warning(&self, pointer: &str, code: WarningCode, suggestion: &str) -> Warning {
         Warning::new(self.place_of(pointer), code, suggestion)
     }
