@@ -532,15 +532,11 @@ fn addresses_are_compared_in_lower_case_and_other_scripts_have_none() {
             .await;
         assert_eq!(again.expect(200)["id"], ada["id"]);
 
-        // Each becomes a letter of ASCII, or nearly, once somebody changes its case: it is refused, not changed.
+        // A letter that looks like one of ASCII, or nearly, is refused before the @.
         for alike in [
-            "ada@\u{212a}elvin.example",
-            "ada@kelv\u{131}n.example",
-            "ADA@KELV\u{130}N.EXAMPLE",
-            "ada@kelvin.example\u{17f}",
             "\u{ff41}da@kelvin.example",
             "\u{430}da@kelvin.example",
-            "ada\u{200b}@kelvin.example",
+            "\u{212a}ada@kelvin.example",
         ] {
             for path in [&athletes, "/waitlist"] {
                 let answer = owner.post(path, &json!({"email": alike})).await;
@@ -557,6 +553,26 @@ fn addresses_are_compared_in_lower_case_and_other_scripts_have_none() {
                 "{alike}"
             );
         }
+        // In a domain it is what the rules of such domains make of it: another domain, or the same one.
+        let other = app
+            .person("ada@kelv\u{131}n.example")
+            .links(None)
+            .await
+            .expect(200);
+        assert_eq!(other["status"], "code_required");
+        assert_eq!(other["user"]["email"], "ada@xn--kelvn-q4a.example");
+        let same = json!({"email": "ada@\u{212a}elvin.example\u{200b}"});
+        assert_eq!(
+            owner.post(&athletes, &same).await.expect(200)["id"],
+            ada["id"]
+        );
+        // Nothing is taken off the address of a token.
+        let other = app
+            .person("ada@kelvin.example\u{200b}")
+            .links(None)
+            .await
+            .expect(200);
+        assert_eq!(other["user"]["email"], json!(null));
         let linked = app
             .person("Ada@KELVIN.example")
             .links(None)
@@ -574,7 +590,7 @@ fn a_token_may_claim_what_it_likes() {
             (
                 "name",
                 "full_name",
-                vec!["", " ", "a\u{0}b", "a\nb", "\u{202e}gnol", &long],
+                vec!["", " ", "a\u{0}b", "a\nb", "g\u{202e}nol", &long],
             ),
             (
                 "picture",

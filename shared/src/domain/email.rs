@@ -33,17 +33,26 @@ impl Email {
     }
 }
 
+impl Email {
+    /// Reads the address of a token, from which nothing is taken off: what was verified is this text. Only a domain of another
+    /// script becomes its ASCII form.
+    pub fn exact(text: &str) -> Result<Self, ValidationError> {
+        let is_exact = pasted::plain(text) == text && without_wrapping(text) == text;
+        if is_exact { text.parse() } else { Err(FORM) }
+    }
+}
+
+const FORM: ValidationError = ValidationError::new(
+    ErrorCode::EmailInvalid,
+    "must be a mail address like ada@example.org",
+);
+
 impl FromStr for Email {
     type Err = ValidationError;
 
     /// Reads an address as it is typed or pasted: also a link to write to it, or with a name before it. The domain of another
     /// script becomes its ASCII form (RFC 5891).
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        const FORM: ValidationError = ValidationError::new(
-            ErrorCode::EmailInvalid,
-            "must be a mail address like ada@example.org",
-        );
-
         let text = pasted::plain(text);
         let text = without_wrapping(&text);
         if text.matches('@').count() > 1 && text.contains([',', ';', ' ', '/']) {
@@ -173,6 +182,23 @@ mod tests {
                 Ok("ada@example.org"),
                 "{pasted:?}"
             );
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_off_the_address_of_a_token() {
+        for right in ["Ada@example.org", "ada@müller.example"] {
+            assert!(Email::exact(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "ada@example.org ",
+            "<ada@example.org>",
+            "Ada <ada@example.org>",
+            "ada@example.org.",
+            "mailto:ada@example.org",
+            "ada\u{200B}@example.org",
+        ] {
+            assert!(Email::exact(wrong).is_err(), "{wrong:?}");
         }
     }
 

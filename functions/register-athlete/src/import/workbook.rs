@@ -172,6 +172,12 @@ mod tests {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, content) in [
             (
+                "_rels/.rels",
+                format!(
+                    r#"<Relationships xmlns="{PACKAGE}"><Relationship Id="rId1" Type="{OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>"#
+                ),
+            ),
+            (
                 "xl/workbook.xml",
                 format!(
                     r#"<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets><sheet name="A" sheetId="1" r:id="rId1"/></sheets></workbook>"#
