@@ -3,6 +3,7 @@
 
 use mail_parser::{HeaderValue, MessageParser};
 use serde_json::{Value, json};
+use shared::domain::{AthleteCode, Email};
 use std::collections::HashMap;
 use tests::{
     Gym, Person, Response,
@@ -427,6 +428,14 @@ fn where_no_name_is_asked_for_they_are_refused() {
                 let sender = gym.sender_of(route);
                 let mut fields = route.fields(&gym.ids);
                 fields.retain(|field| !field.is_name() && !field.is_description());
+                // An address is read with a name before it, and a code out of any text that holds one.
+                let is_email = text.parse::<Email>().is_ok();
+                let is_code = text.parse::<AthleteCode>().is_ok();
+                fields.retain(|field| match field.fragment().rsplit('/').next() {
+                    Some("email") => !is_email,
+                    Some("athlete_code") => !is_code,
+                    _ => true,
+                });
                 // Each alone, and all of them.
                 let mut choices: Vec<_> = fields.chunks(1).collect();
                 choices.extend((fields.len() > 1).then_some(&fields[..]));

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Imports of one gym at once. They wait for each other: with many more, the last ones would be told to send it again.
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 10;
 
 fn path(gym: Uuid) -> String {
     format!("/businesses/{gym}/athletes/import")

@@ -73,6 +73,7 @@ const IMPORT_ATHLETES: &str = "-- import_athletes
         FROM business AS gym, unnest($2, $3, $4, $5, $6, $7, $9)
             AS given (id, code, email, phone, full_name, locale, shares_contact)
         WHERE gym.id = $1
+        ON CONFLICT (id) DO NOTHING
         RETURNING id
     )
     INSERT INTO invitation (athlete_id, channel, status, attempts, created_at, next_attempt_at, expires_at)
