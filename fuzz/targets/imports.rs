@@ -5,9 +5,11 @@
 
 use arbitrary::Arbitrary;
 use csv::{QuoteStyle, Terminator, WriterBuilder};
-use fuzz::{Functions, sample};
+use fuzz::sample;
 use libfuzzer_sys::{Corpus, fuzz_target};
+use register_athlete::errors_of_import;
 use serde_json::{Map, Value, json};
+use shared::domain::pasted::is_blank;
 use std::sync::LazyLock;
 
 const COLUMNS: [&str; 4] = ["email", "phone", "full_name", "locale"];
@@ -56,17 +58,16 @@ impl Cell<'_> {
     }
 }
 
-static FUNCTIONS: LazyLock<Functions> = LazyLock::new(Functions::new);
 static EVENT: LazyLock<Value> = LazyLock::new(|| sample("register-athlete/import-csv"));
 
-fuzz_target!(init: LazyLock::force(&FUNCTIONS), |table: Table<'_>| -> Corpus {
+fuzz_target!(|table: Table<'_>| -> Corpus {
     let rows = rows(&table);
     if rows.is_empty() {
         return Corpus::Reject;
     }
     let of_csv = errors("text/csv", &csv(&table, &rows));
     let of_json = errors("application/json", &json(&rows));
-    let of_json = of_json.map(|errors| errors.into_iter().map(in_table).collect());
+    let of_json: Vec<Value> = of_json.into_iter().map(in_table).collect();
     assert_eq!(of_csv, of_json, "{rows:?}");
     Corpus::Keep
 });
@@ -76,20 +77,19 @@ fn rows(table: &Table<'_>) -> Vec<[String; 4]> {
     let whole = |text: String| text.replace(char::REPLACEMENT_CHARACTER, "");
     let rows = table.athletes.iter();
     rows.map(|cells| cells.map(|cell| whole(cell.text())))
-        .filter(|cells| cells.iter().any(|cell| !cell.trim().is_empty()))
+        .filter(|cells| cells.iter().any(|cell| !is_blank(cell)))
         .take(MAX_ATHLETES)
         .collect()
 }
 
-/// What is wrong with an import; none where it gets as far as the database.
-fn errors(media_type: &str, body: &str) -> Option<Vec<Value>> {
+/// What is wrong with the athletes.
+fn errors(media_type: &str, body: &str) -> Vec<Value> {
     let mut event = EVENT.clone();
     event["headers"]["content-type"] = json!(media_type);
     event["body"] = json!(body);
-    let route = FUNCTIONS.route(&event).expect("a route");
-    let response = FUNCTIONS.invoke(route, &event.to_string())?;
-    assert_eq!(response.status(), 422, "{:#}", response.json());
-    response.json()["errors"].as_array().cloned()
+    let request = serde_json::from_value(event).expect("an event");
+    let errors = errors_of_import(&request, None).expect("a table of athletes");
+    errors.iter().map(|error| json!(error)).collect()
 }
 
 fn csv(table: &Table<'_>, rows: &[[String; 4]]) -> String {
@@ -131,7 +131,7 @@ fn json(rows: &[[String; 4]]) -> String {
             .zip(cells)
             .map(|(name, cell)| (name, cell.trim()));
         fields
-            .filter(|(_, cell)| !cell.is_empty())
+            .filter(|(_, cell)| !is_blank(cell))
             .map(|(name, cell)| (name.to_owned(), json!(cell)))
             .collect()
     };
@@ -146,14 +146,7 @@ fn in_table(mut fault: Value) -> Value {
     let mut path = pointer.split('/').skip(2);
     let row = row_of(path.next().expect("an index"));
     let column = path.next().expect("a member").to_owned();
-    let mut detail = fault["detail"].as_str().expect("a detail").to_owned();
-    if let Some(first) = detail
-        .strip_prefix("is in #/athletes/")
-        .and_then(|rest| rest.strip_suffix(" too"))
-    {
-        detail = format!("is in row {} too", row_of(first));
-    }
-    fault = json!({"row": row, "column": column, "detail": detail});
+    fault = json!({"row": row, "column": column, "code": fault["code"], "detail": fault["detail"]});
     fault
 }
 

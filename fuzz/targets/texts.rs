@@ -26,17 +26,16 @@ fuzz_target!(|text: &str| {
                 && name.lines().count() == 1,
             "{name:?}"
         );
-        assert!(
-            text.contains(name) && !name.contains(char::is_control),
-            "{name:?}"
-        );
+        assert!(!name.contains(char::is_control), "{name:?}");
         assert_eq!(name.parse::<Name>().expect("a name").as_str(), name);
     }
     if let Ok(locale) = text.parse::<Locale>() {
         assert!(
             (2..=3).contains(&locale.language().len())
-                && text.is_ascii()
-                && text.starts_with(locale.language()),
+                && locale
+                    .language()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphabetic()),
             "{text:?}"
         );
     }

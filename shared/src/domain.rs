@@ -11,6 +11,7 @@ mod invitation;
 pub mod limits;
 mod locale;
 mod name;
+pub mod pasted;
 mod phone;
 mod subject;
 mod time_zone;

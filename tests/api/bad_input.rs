@@ -79,6 +79,11 @@ fn a_body_that_can_not_be_read_is_refused_in_words() {
                     MALFORMED,
                 ),
             ] {
+                let expected = if route.key.ends_with("/import") {
+                    of_a_file(what, expected)
+                } else {
+                    expected
+                };
                 let response = app.call(&event).await;
                 assert_eq!(
                     (response.status, response.problem()),
@@ -88,9 +93,10 @@ fn a_body_that_can_not_be_read_is_refused_in_words() {
                     response.body
                 );
                 assert!(
-                    response.body["detail"]
-                        .as_str()
-                        .is_some_and(|detail| detail.len() > 10),
+                    response.status < 300
+                        || response.body["detail"]
+                            .as_str()
+                            .is_some_and(|detail| detail.len() > 10),
                     "{what} at {}",
                     route.key
                 );
@@ -106,6 +112,15 @@ fn a_body_that_can_not_be_read_is_refused_in_words() {
     });
 }
 
+/// What an import says to it, which takes a body for what it is by its bytes, and takes larger ones.
+fn of_a_file(what: &str, expected: (u16, &'static str)) -> (u16, &'static str) {
+    match what {
+        "no content type" | "another content type" => (200, ""),
+        "a body that is no JSON" | "300 KB" | "300 KB in base64" => INVALID,
+        _ => expected,
+    }
+}
+
 /// Rows that a request could have left.
 const STORED: &str = "SELECT (SELECT count(*) FROM athlete) + (SELECT count(*) FROM waitlist) + (SELECT count(*) FROM workout)";
 
@@ -118,9 +133,8 @@ fn every_text_that_can_not_be_taken_is_named_by_its_pointer() {
             json!("x".repeat(288) + "@example.org"),
             json!("ada@example"),
             json!("ada@example.org\r\nBcc: eve@example.org"),
-            json!("Ada <ada@example.org>"),
+            json!("Ada <ada@example.org> Bob"),
             json!("ada\0@example.org"),
-            json!(""),
             json!(7),
             json!({}),
             json!(["ada@example.org"]),
@@ -136,16 +150,14 @@ fn every_text_that_can_not_be_taken_is_named_by_its_pointer() {
             json!("x".repeat(10_000)),
             json!("a\nb"),
             json!("a\u{0}b"),
-            json!("\u{202e}gnol"),
-            json!("  "),
+            json!("g\u{202e}nol"),
             json!(true),
         ];
 
         let descriptions = [
             json!("x".repeat(10_001)),
             json!("a\u{0}b"),
-            json!("\u{202e}gnol"),
-            json!("\n\n"),
+            json!("g\u{202e}nol"),
             json!(true),
         ];
         let locales = [json!("italiano"), json!(7)];
@@ -215,8 +227,7 @@ fn all_faults_of_a_body_are_told_at_once() {
     story(async |app| {
         let owner = app.person("owner@iron.example");
         let gym = owner.opens_gym("Iron Temple").await;
-        let body =
-            json!({"email": "ada", "phone": "1", "full_name": "", "locale": "??", "admin": true});
+        let body = json!({"email": "ada", "phone": "1", "full_name": "a\nb", "locale": "??", "admin": true});
         let response = owner
             .post(&format!("/businesses/{gym}/athletes"), &body)
             .await;

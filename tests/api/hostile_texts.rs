@@ -3,6 +3,7 @@
 
 use mail_parser::{HeaderValue, MessageParser};
 use serde_json::{Value, json};
+use shared::domain::{AthleteCode, Email};
 use std::collections::HashMap;
 use tests::{
     Gym, Person, Response,
@@ -427,6 +428,14 @@ fn where_no_name_is_asked_for_they_are_refused() {
                 let sender = gym.sender_of(route);
                 let mut fields = route.fields(&gym.ids);
                 fields.retain(|field| !field.is_name() && !field.is_description());
+                // An address is read with a name before it, and a code out of any text that holds one.
+                let is_email = text.parse::<Email>().is_ok();
+                let is_code = text.parse::<AthleteCode>().is_ok();
+                fields.retain(|field| match field.fragment().rsplit('/').next() {
+                    Some("email") => !is_email,
+                    Some("athlete_code") => !is_code,
+                    _ => true,
+                });
                 // Each alone, and all of them.
                 let mut choices: Vec<_> = fields.chunks(1).collect();
                 choices.extend((fields.len() > 1).then_some(&fields[..]));
@@ -532,15 +541,11 @@ fn addresses_are_compared_in_lower_case_and_other_scripts_have_none() {
             .await;
         assert_eq!(again.expect(200)["id"], ada["id"]);
 
-        // Each becomes a letter of ASCII, or nearly, once somebody changes its case: it is refused, not changed.
+        // A letter that looks like one of ASCII, or nearly, is refused before the @.
         for alike in [
-            "ada@\u{212a}elvin.example",
-            "ada@kelv\u{131}n.example",
-            "ADA@KELV\u{130}N.EXAMPLE",
-            "ada@kelvin.example\u{17f}",
             "\u{ff41}da@kelvin.example",
             "\u{430}da@kelvin.example",
-            "ada\u{200b}@kelvin.example",
+            "\u{212a}ada@kelvin.example",
         ] {
             for path in [&athletes, "/waitlist"] {
                 let answer = owner.post(path, &json!({"email": alike})).await;
@@ -557,6 +562,26 @@ fn addresses_are_compared_in_lower_case_and_other_scripts_have_none() {
                 "{alike}"
             );
         }
+        // In a domain it is what the rules of such domains make of it: another domain, or the same one.
+        let other = app
+            .person("ada@kelv\u{131}n.example")
+            .links(None)
+            .await
+            .expect(200);
+        assert_eq!(other["status"], "code_required");
+        assert_eq!(other["user"]["email"], "ada@xn--kelvn-q4a.example");
+        let same = json!({"email": "ada@\u{212a}elvin.example\u{200b}"});
+        assert_eq!(
+            owner.post(&athletes, &same).await.expect(200)["id"],
+            ada["id"]
+        );
+        // Nothing is taken off the address of a token.
+        let other = app
+            .person("ada@kelvin.example\u{200b}")
+            .links(None)
+            .await
+            .expect(200);
+        assert_eq!(other["user"]["email"], json!(null));
         let linked = app
             .person("Ada@KELVIN.example")
             .links(None)
@@ -574,7 +599,7 @@ fn a_token_may_claim_what_it_likes() {
             (
                 "name",
                 "full_name",
-                vec!["", " ", "a\u{0}b", "a\nb", "\u{202e}gnol", &long],
+                vec!["", " ", "a\u{0}b", "a\nb", "g\u{202e}nol", &long],
             ),
             (
                 "picture",

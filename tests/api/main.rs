@@ -26,6 +26,7 @@ mod released;
 mod renewals;
 mod roles;
 mod signup;
+mod spreadsheets;
 mod tls;
 mod tracking;
 mod waitlist;

@@ -311,6 +311,17 @@ async fn register_athletes(
             owner.post(&import, &file).await.expect(200);
         }
     }
+    let phone = "+393200000001";
+    for athlete in [
+        json!({"phone": phone}),
+        json!({"phone": phone, "email": "late@large.example"}),
+    ] {
+        let file = json!({"athletes": [athlete]});
+        owner
+            .post(&format!("{roster}/import"), &file)
+            .await
+            .expect(200);
+    }
     read(owner, roster).await;
     read(owner, &format!("{roster}?limit=200")).await;
     read(owner, &format!("{roster}?limit=5&status=revoked")).await;
@@ -330,6 +341,10 @@ async fn change_invitations(Users { owner, roster, .. }: &Users) {
     owner.post(&of(3023), &json!({})).await.expect(202);
     owner.post(&of(3002), &json!({})).await.expect(409);
     owner.delete(&of(3111)).await.expect(204);
+    let many =
+        json!({"athlete_ids": [numbered('a', 3109), numbered('a', 3111), numbered('a', 3002)]});
+    let invitations = roster.replace("/athletes", "/invitations");
+    owner.post(&invitations, &many).await.expect(202);
 }
 
 /// By the email, by a code, by both, by a wrong code, from the waitlist, without an email, and as a member of two gyms.

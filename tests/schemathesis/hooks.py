@@ -15,11 +15,14 @@ INEXPRESSIBLE = re.compile(
     "|".join(
         (
             "^has a typo: ",  # the check character of an athlete code
-            r"^is in (#/athletes/\d+|row \d+) too$",  # two athletes with one contact
+            "^is also the contact of ",  # two athletes with one contact
             "is no athlete of this gym$",
             "^is required: you are an athlete of ",  # of several gyms, as it depends on what is stored
             "^must be a time zone of the IANA database",  # of this form, and in no database
             "^must be a country's code",  # two letters that are no country's
+            "^has too many or too few digits",  # of a country with another plan of numbers
+            "^must be a telephone number",  # of no country
+            "^is .* can't be read: ",  # bytes of a file
         )
     )
 )

@@ -37,7 +37,11 @@ pub const ROUTES: &[Route] = &[
     route("POST /businesses/{business_id}/athletes/import", owner(200))
         .body(r#"{"athletes": [{"email": "eli@example.org"}]}"#)
         .and(r#"{"athletes": [{"email": "eli@example.org", "phone": "+393331234567", "full_name": "Eli", "locale": "en"}]}"#)
-        .query(&["dry_run"]),
+        .query(&["dry_run", "skip_faulty", "shared_contacts", "invite"]),
+    route("POST /businesses/{business_id}/invitations", owner(202))
+        .body(r#"{"athlete_ids": ["{athlete_id}"]}"#)
+        // Each athlete has an outcome of their own.
+        .foreign(&[("athlete_id", 202)]),
     route("GET /businesses/{business_id}/athletes/{athlete_id}", owner(200)),
     route("PATCH /businesses/{business_id}/athletes/{athlete_id}", owner(200))
         .body(r#"{"full_name": "Robert"}"#)

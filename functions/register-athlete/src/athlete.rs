@@ -117,6 +117,11 @@ impl Athlete {
         Ok(Self::from_row(&row, app_url))
     }
 
+    /// Whether somebody has accepted an invitation.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.linked
+    }
+
     pub(crate) fn position(&self) -> Position {
         Position {
             created_at: self.created_at,

@@ -1,322 +1,322 @@
+mod candidates;
+mod columns;
+mod delimited;
+mod file;
+mod plan;
 mod spreadsheet;
+mod table;
+mod workbook;
 
 use crate::{
     app::App,
-    athlete::{Athlete, roster_columns},
-    registration::{Contact, MAX_DRAWS, Registration},
+    athlete::Athlete,
+    country::gym_country,
+    import::{
+        candidates::Candidate,
+        columns::Column,
+        plan::{Decision, Gym, Plan},
+    },
+    registration::MAX_DRAWS,
 };
 use serde::Serialize;
 use shared::{
-    domain::{AthleteCode, Email, ErrorCode, Phone, Subject},
+    domain::{Country, ErrorCode, InvitationStatus, Name},
     platform::{
         auth::caller,
-        db::{Parameter, Row, Type},
-        http::{Fields, Request, Response, body, bytes, media_type, path_id},
+        db::Type,
+        http::{Fields, Noted, Query, Request, Response, bytes, json_object, path_id},
         metrics,
-        problem::{FieldError, Kind, Problem, zip_errors},
+        problem::{FieldError, Problem, Warning, zip_errors},
     },
 };
-use std::collections::{HashMap, hash_map::Entry};
-use uuid::Uuid;
+use std::collections::HashMap;
 
-/// Athletes that one import may have: a large gym's, and few enough for one statement well within its time.
+/// Athletes that one import may have: a large gym's, and few enough for one transaction well within its time.
 const MAX_ATHLETES: usize = 500;
 
-/// The athletes of the body, as they are read one after the other.
+/// Bytes of the body: an export of 500 rows with all the columns that are not ours.
+const MAX_FILE: usize = 1024 * 1024;
+
+/// The athletes that were sent, and the columns of their table.
 #[derive(Default)]
-struct Reader {
-    athletes: Vec<Registration>,
-    /// Where each contact was first.
-    seen: HashMap<String, String>,
+struct Sent {
+    columns: Vec<Column>,
+    athletes: Vec<Fields>,
+    /// What is wrong beside the athletes.
+    errors: Vec<FieldError>,
 }
 
-impl Reader {
-    /// Takes an athlete out of the members. Whose contact has been there before is not another athlete, but a fault.
-    fn read(&mut self, fields: &mut Fields) {
-        let contact = Contact::read(fields);
-        let known = contact.as_ref().ok().cloned();
-        let athlete = Registration::with_contact(contact, fields);
-        // As in the database, a phone tells athletes apart only where there is no email.
-        let contact = match &known {
-            Some(Contact {
-                email: Some(email), ..
-            }) => Some(("email", email.as_str())),
-            Some(Contact {
-                phone: Some(phone), ..
-            }) => Some(("phone", phone.as_str())),
-            _ => None,
-        };
-        if let Some((name, contact)) = contact {
-            match self.seen.entry(contact.to_owned()) {
-                Entry::Occupied(first) => {
-                    fields.note(
-                        name,
-                        ErrorCode::Duplicate,
-                        format!("is in {} too", first.get()),
-                    );
-                }
-                Entry::Vacant(new) => drop(new.insert(fields.place())),
-            }
+impl Sent {
+    /// From the body, which is JSON or a spreadsheet: an Excel workbook, or what programs save as text (RFC 4180).
+    fn read(request: &Request) -> Result<Self, Problem> {
+        let bytes = bytes(request, MAX_FILE)?;
+        let kind = file::kind(&bytes)?;
+        if kind == file::Kinds::Json {
+            let mut body = json_object(&bytes)?;
+            return match body.required_objects("athletes", 1..=MAX_ATHLETES) {
+                Err(noted) => body.finish(Err(noted)),
+                Ok(athletes) => Ok(Self {
+                    columns: Vec::new(),
+                    athletes,
+                    errors: body.into_errors(),
+                }),
+            };
         }
-        self.athletes.extend(athlete);
+        let table = file::table(request, &kind, &bytes)?;
+        let mut athletes = Vec::new();
+        let columns = spreadsheet::read(table, |row| athletes.push(row));
+        Ok(Self {
+            columns: columns.map_err(Problem::invalid_input)?,
+            athletes,
+            errors: Vec::new(),
+        })
     }
 }
 
-/// The athletes of the body, which is JSON or what a spreadsheet saves as CSV (RFC 4180).
-fn athletes(request: &Request) -> Result<Vec<Registration>, Problem> {
-    let mut reader = Reader::default();
-    match media_type(request).as_str() {
-        "application/json" => {
-            let mut body = body(request)?;
-            let each = |athlete: &mut Fields| reader.read(athlete);
-            let athletes = body.required_objects("athletes", 1..=MAX_ATHLETES, each);
-            body.finish(athletes)?;
-        }
-        "text/csv" => {
-            let text = String::from_utf8_lossy(&bytes(request)?).into_owned();
-            let errors = spreadsheet::read(&text, |athlete| reader.read(athlete));
-            if !errors.is_empty() {
-                return Err(Problem::invalid_input(errors));
-            }
-        }
-        _ => {
-            return Err(Problem::new(
-                Kind::UnsupportedMediaType,
-                "Send the header Content-Type: text/csv, or application/json.",
-            ));
-        }
-    }
-    Ok(reader.athletes)
+/// The errors of the athletes of an import, as far as they are seen without the database; the file as a whole may be refused.
+/// For the fuzz targets, which have none.
+pub fn errors_of_import(
+    request: &Request,
+    country: Option<&Country>,
+) -> Result<Vec<FieldError>, Problem> {
+    let sent = Sent::read(request)?;
+    let athletes = candidates::read(sent.athletes, country).into_iter();
+    Ok(athletes.flat_map(|athlete| athlete.errors).collect())
 }
 
-/// Whether `?dry_run=` asks only what would happen.
-fn is_dry_run(request: &Request) -> Result<bool, Problem> {
-    match request.query_string_parameters.all("dry_run").as_deref() {
-        None | Some(["false"]) => Ok(false),
-        Some(["true"]) => Ok(true),
-        Some(_) => Err(Problem::invalid_input(vec![FieldError::of_parameter(
-            "dry_run",
-            ErrorCode::WrongType,
-            "must be true or false",
-        )])),
+/// How the import is to be done.
+struct Options {
+    /// Only to tell what would happen.
+    is_dry_run: bool,
+    /// To register the athletes that have no errors, where others have.
+    skips_faulty: bool,
+    /// The same contact with another name is another person.
+    shared_contacts: bool,
+    /// The first state of the invitations: queued, or held to be sent later.
+    status: InvitationStatus,
+}
+
+impl Options {
+    fn read(request: &Request) -> Result<Self, Problem> {
+        let mut query = Query::of(request);
+        let is_dry_run = query.flag("dry_run");
+        let skips_faulty = query.flag("skip_faulty");
+        let shared_contacts = query.flag("shared_contacts");
+        let status = Self::status(&mut query);
+        query.finish(is_dry_run.and_then(|is_dry_run| {
+            Ok(Self {
+                is_dry_run,
+                skips_faulty: skips_faulty?,
+                shared_contacts: shared_contacts?,
+                status: status?,
+            })
+        }))
+    }
+
+    fn status(query: &mut Query<'_>) -> Result<InvitationStatus, Noted> {
+        match query.one("invite")? {
+            None | Some("now") => Ok(InvitationStatus::Queued),
+            Some("later") => Ok(InvitationStatus::Held),
+            Some(_) => Err(query.note("invite", ErrorCode::NotAllowed, "must be now or later")),
+        }
     }
 }
 
-/// Registers all the athletes with their invitations, or none. The invitations are due at once, and nobody's yet: the relay
-/// sends them.
-///
-/// $1 subject, $2 business, $3 ids, $4 codes, $5 emails, $6 phones, $7 full names, $8 locales, $9 channels, $10 days the
-/// invitations are good for; all lists are in one order.
-///
-/// No row: the gym is not the caller's. Otherwise one for each athlete that is new, or one without an id where none is. The
-/// contact of each other one, or its code, is taken.
-///
-/// They are inserted in the order of their contacts, so that two imports that share some wait for each other, and never both.
-const IMPORT_ATHLETES: &str = "-- import_athletes
-    WITH gym AS (
-        SELECT business.id, business.locale, business.time_zone
-        FROM gym_of($1, $2) AS gym JOIN business ON business.id = gym.id
-        WHERE business.closed_at IS NULL
-        FOR KEY SHARE OF business
-    ), given AS (
-        SELECT *
-        FROM unnest($3, $4, $5, $6, $7, $8, $9)
-            AS given (id, code, email, phone, full_name, locale, channel)
-    ), registered AS (
-        INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale)
-        SELECT given.id, gym.id, code, email, phone, full_name, coalesce(given.locale, gym.locale)
-        FROM gym, given
-        ORDER BY email, phone
-        ON CONFLICT DO NOTHING
-        RETURNING id, locale, created_at, shares_contact
-    ), invited AS (
-        INSERT INTO invitation (athlete_id, channel, attempts, next_attempt_at, expires_at)
-        SELECT registered.id, given.channel, 0, now(), end_of_day($10, gym.time_zone)
-        FROM gym, registered JOIN given ON given.id = registered.id
-        RETURNING id, athlete_id, expires_at
-    )
-    SELECT registered.id, registered.locale, registered.created_at, registered.shares_contact,
-           invited.id AS invitation_id, invited.expires_at, last_day(invited.expires_at, gym.time_zone) AS last_day
-    FROM gym
-    LEFT JOIN registered ON true
-    LEFT JOIN invited ON invited.athlete_id = registered.id";
-
-/// The athletes of the gym that have one of these contacts, each with the one that was given.
-///
-/// $1 subject, $2 business, $3 ids that were given, $4 emails, $5 phones, all in one order.
-///
-/// No row: the gym is not the caller's. Otherwise one for each athlete that was found, or one without an id where none was.
-const FIND_BY_CONTACTS: &str = concat!(
-    "-- find_by_contacts
-    WITH given AS (
-        SELECT * FROM unnest($3, $4, $5) AS given (id, email, phone)
-    ), found AS (
-        SELECT DISTINCT ON (given.id) given.id AS given_id, athlete.id
-        FROM given JOIN athlete ON athlete.invited_by = $2 AND athlete.removed_at IS NULL
-                                   AND coalesce(athlete.email, athlete.phone) = coalesce(given.email, given.phone)
-        ORDER BY given.id, athlete.id = given.id DESC, athlete.shares_contact, athlete.created_at, athlete.id
-    )
-    SELECT found.given_id, ",
-    roster_columns!(),
-    " FROM gym_of($1, $2) AS gym
-    LEFT JOIN (found JOIN roster ON roster.id = found.id) ON true"
-);
+/// The names as the database compares them, in their order. $1 names.
+const NAME_KEYS: &str = "-- name_keys
+    SELECT name_key(full_name) AS name_key
+    FROM unnest($1) WITH ORDINALITY AS given (full_name, place)
+    ORDER BY place";
 
 /// What became of one athlete, or would become.
 #[derive(Serialize)]
 struct Item {
     /// Its place among those that were given, from 0.
     index: usize,
+    /// Its row in the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<usize>,
     outcome: ImportOutcome,
-    /// None where it would be created.
+    /// None where it would be created, was merged or has errors; with the error `contact_in_use` it is who has the contact.
     athlete: Option<Athlete>,
+    /// The fields that the athlete got, who had none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    added: Vec<&'static str>,
+    /// The fields in which what was sent differs from the athlete, who was not changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differs: Vec<&'static str>,
+    /// The index of the item that this one is a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merged_into: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
-#[derive(PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum ImportOutcome {
     Created,
     AlreadyRegistered,
+    Merged,
+    Faulty,
 }
 
 #[derive(Serialize)]
 struct Imported {
+    columns: Vec<Column>,
+    counts: Counts,
     items: Vec<Item>,
+}
+
+/// The items by their outcome.
+#[derive(Serialize)]
+struct Counts {
+    created: usize,
+    already_registered: usize,
+    merged: usize,
+    faulty: usize,
+}
+
+impl Counts {
+    fn of(items: &[Item]) -> Self {
+        let count = |outcome| items.iter().filter(|item| item.outcome == outcome).count();
+        Self {
+            created: count(ImportOutcome::Created),
+            already_registered: count(ImportOutcome::AlreadyRegistered),
+            merged: count(ImportOutcome::Merged),
+            faulty: count(ImportOutcome::Faulty),
+        }
+    }
 }
 
 /// Registers every athlete that is new, or says what that would do. The relay sends their invitations.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
-    let caller = caller(request)?;
+    let subject = caller(request)?.subject;
     let business_id = path_id(request, "business_id", "gym")?;
-    let (is_dry_run, athletes) = zip_errors(is_dry_run(request), athletes(request))?;
+    let (options, sent) = zip_errors(Options::read(request), Sent::read(request))?;
+    let country = gym_country(app, &subject, business_id, "gym").await?;
 
-    let import = Import {
-        subject: caller.subject,
+    let mut candidates = candidates::read(sent.athletes, country.as_ref());
+    if !sent.errors.is_empty() {
+        let errors = candidates.into_iter().flat_map(|athlete| athlete.errors);
+        return Err(Problem::invalid_input(errors.chain(sent.errors).collect()));
+    }
+    let keys = name_keys(app, &candidates).await?;
+    candidates::merge(&mut candidates, keys, options.shared_contacts);
+    let gym = Gym {
+        subject,
         business_id,
-        ids: athletes.iter().map(|_| Uuid::now_v7()).collect(),
-        athletes,
+        status: options.status,
+        shared_contacts: options.shared_contacts,
     };
-    let items = if is_dry_run {
-        let known = import.find(app).await?;
-        import.items(HashMap::new(), known)
-    } else {
-        let (created, known) = import.carry_out(app).await?;
-        metrics::invitations("queued", created.len());
-        import.items(created, known)
-    };
-    Ok(Response::ok(&Imported { items }))
+    let plan = Plan::new(&gym, &candidates);
+    let decisions = carry_out(app, &plan, &options, &candidates).await?;
+
+    let queued = decisions.values().filter(|decision| decision.invites());
+    if !options.is_dry_run && options.status == InvitationStatus::Queued {
+        metrics::invitations("queued", queued.count());
+    }
+    let items = items(candidates, decisions);
+    let is_refused = !options.is_dry_run && !options.skips_faulty;
+    if is_refused && items.iter().any(|item| !item.errors.is_empty()) {
+        let errors = items.into_iter().flat_map(|item| item.errors);
+        return Err(Problem::invalid_input(errors.collect()));
+    }
+    Ok(Response::ok(&Imported {
+        columns: sent.columns,
+        counts: Counts::of(&items),
+        items,
+    }))
 }
 
-/// The athletes that were given, and where they are to go. Each has an id of its own, by which all that becomes of it is found.
-struct Import {
-    subject: Subject,
-    business_id: Uuid,
-    ids: Vec<Uuid>,
-    athletes: Vec<Registration>,
+/// The names of the athletes as the database compares them, where they have one.
+async fn name_keys(app: &App, candidates: &[Candidate]) -> Result<Vec<Option<String>>, Problem> {
+    let names: Vec<Option<&Name>> = candidates.iter().map(Candidate::name).collect();
+    let rows = app
+        .db
+        .query(NAME_KEYS, &[(&names, Type::TEXT_ARRAY)])
+        .await?;
+    Ok(rows.iter().map(|row| row.get("name_key")).collect())
 }
 
-/// Athletes by the ids that were given to them.
-type ById = HashMap<Uuid, Athlete>;
-
-impl Import {
-    /// Registers the athletes that are new: those that were created, and those that were there.
-    async fn carry_out(&self, app: &App) -> Result<(ById, ById), Problem> {
-        let mut created = HashMap::new();
-        for _ in 0..MAX_DRAWS {
-            created.extend(self.register(app).await?);
-            if created.len() == self.ids.len() {
-                return Ok((created, HashMap::new()));
-            }
-            let mut known = self.find(app).await?;
-            // The statement was carried out before its connection died, and so was sent twice.
-            created.extend(known.extract_if(|id, athlete| *id == athlete.id));
-            if created.len() + known.len() == self.ids.len() {
-                return Ok((created, known));
-            }
+/// What is decided for each athlete, by its index, and done unless this is a dry run or others have errors.
+async fn carry_out(
+    app: &App,
+    plan: &Plan<'_>,
+    options: &Options,
+    candidates: &[Candidate],
+) -> Result<HashMap<usize, Decision>, Problem> {
+    let has_errors = candidates
+        .iter()
+        .any(|candidate| !candidate.errors.is_empty());
+    for _ in 0..MAX_DRAWS {
+        let found = if options.is_dry_run || has_errors && !options.skips_faulty {
+            app.db.transaction(|tx| plan.decide(tx, app)).await
+        } else {
+            let all_or_none = !options.skips_faulty;
+            app.db
+                .transaction(|tx| plan.carry_out(tx, app, all_or_none))
+                .await
+        };
+        match found {
+            Ok(Some(decisions)) => return Ok(decisions),
+            Ok(None) => return Err(Problem::not_found("gym")),
+            // A code that is taken, or a name that was changed meanwhile: it is decided anew.
+            Err(error) if error.constraint().is_some() => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(Problem::internal(format!(
-            "no athlete after {MAX_DRAWS} draws of a code"
-        )))
     }
-
-    /// The athletes that this has created.
-    async fn register(&self, app: &App) -> Result<ById, Problem> {
-        let codes: Vec<AthleteCode> = self.ids.iter().map(|_| (app.draw_code)()).collect();
-        let full_names: Vec<_> = self.athletes.iter().map(|a| &a.full_name).collect();
-        let locales: Vec<_> = self.athletes.iter().map(|a| &a.locale).collect();
-        let channels: Vec<_> = self.athletes.iter().map(Registration::channel).collect();
-        let parameters: [Parameter<'_>; 10] = [
-            (&self.subject, Type::TEXT),
-            (&self.business_id, Type::UUID),
-            (&self.ids, Type::UUID_ARRAY),
-            (&codes, Type::TEXT_ARRAY),
-            (&self.emails(), Type::TEXT_ARRAY),
-            (&self.phones(), Type::TEXT_ARRAY),
-            (&full_names, Type::TEXT_ARRAY),
-            (&locales, Type::TEXT_ARRAY),
-            (&channels, Type::TEXT_ARRAY),
-            (&app.invitation_days, Type::INT4),
-        ];
-        let rows = app.db.query(IMPORT_ATHLETES, &parameters).await?;
-        if rows.is_empty() {
-            return Err(Problem::not_found("gym"));
-        }
-        let rows: HashMap<Uuid, &Row> = rows.iter().filter_map(by("id")).collect();
-        let given = self.ids.iter().zip(&self.athletes).zip(codes);
-        let created = given.filter_map(|((id, registration), code)| {
-            let row = rows.get(id)?;
-            let athlete =
-                Athlete::registered(row, self.business_id, registration, code, &app.app_url);
-            Some((*id, athlete))
-        });
-        Ok(created.collect())
-    }
-
-    /// The athletes that are there.
-    async fn find(&self, app: &App) -> Result<ById, Problem> {
-        let parameters: [Parameter<'_>; 5] = [
-            (&self.subject, Type::TEXT),
-            (&self.business_id, Type::UUID),
-            (&self.ids, Type::UUID_ARRAY),
-            (&self.emails(), Type::TEXT_ARRAY),
-            (&self.phones(), Type::TEXT_ARRAY),
-        ];
-        let rows = app.db.query(FIND_BY_CONTACTS, &parameters).await?;
-        if rows.is_empty() {
-            return Err(Problem::not_found("gym"));
-        }
-        let found = rows.iter().filter_map(by("given_id"));
-        Ok(found
-            .map(|(id, row)| (id, Athlete::from_row(row, &app.app_url)))
-            .collect())
-    }
-
-    fn emails(&self) -> Vec<&Option<Email>> {
-        self.athletes.iter().map(|a| &a.contact.email).collect()
-    }
-
-    fn phones(&self) -> Vec<&Option<Phone>> {
-        self.athletes.iter().map(|a| &a.contact.phone).collect()
-    }
-
-    /// One item for each athlete that was given, in that order.
-    fn items(&self, mut created: ById, mut known: ById) -> Vec<Item> {
-        let items = self.ids.iter().enumerate().map(|(index, id)| {
-            let (outcome, athlete) = match known.remove(id) {
-                Some(athlete) => (ImportOutcome::AlreadyRegistered, Some(athlete)),
-                None => (ImportOutcome::Created, created.remove(id)),
-            };
-            Item {
-                index,
-                outcome,
-                athlete,
-            }
-        });
-        items.collect()
-    }
+    Err(Problem::internal(format!(
+        "no athletes after {MAX_DRAWS} draws of codes"
+    )))
 }
 
-/// A row with the id in this column, if there is one.
-fn by(column: &str) -> impl Fn(&Row) -> Option<(Uuid, &Row)> {
-    move |row| Some((row.get::<_, Option<Uuid>>(column)?, row))
+/// One item for each athlete that was given, in that order.
+fn items(candidates: Vec<Candidate>, mut decisions: HashMap<usize, Decision>) -> Vec<Item> {
+    let items = candidates.into_iter().enumerate();
+    let items = items.map(|(index, mut candidate)| {
+        let given = candidate.registration.clone();
+        let decision = decisions.remove(&index);
+        if let Some(Decision::InUse(athlete)) = &decision {
+            let name = athlete
+                .as_ref()
+                .and_then(|athlete| athlete.full_name.as_ref());
+            candidate.refuse_contact(name.map_or("another athlete of your gym", Name::as_str));
+        }
+        let mut item = Item {
+            index,
+            row: candidate.row,
+            outcome: ImportOutcome::Faulty,
+            athlete: None,
+            added: Vec::new(),
+            differs: candidate.differs,
+            merged_into: candidate.merged_into,
+            errors: candidate.errors,
+            warnings: candidate.warnings,
+        };
+        match decision {
+            Some(Decision::Create { athlete, .. }) => {
+                item.outcome = ImportOutcome::Created;
+                item.athlete = athlete.map(|athlete| *athlete);
+            }
+            Some(Decision::AddEmail { athlete, .. }) => {
+                item.outcome = ImportOutcome::AlreadyRegistered;
+                item.added = vec!["email"];
+                item.differs = given.map_or_else(Vec::new, |given| given.differs_from(&athlete));
+                item.athlete = Some(*athlete);
+            }
+            Some(Decision::Known(athlete)) => {
+                item.outcome = ImportOutcome::AlreadyRegistered;
+                item.differs = given.map_or_else(Vec::new, |given| given.differs_from(&athlete));
+                item.athlete = Some(*athlete);
+            }
+            Some(Decision::InUse(athlete)) => item.athlete = athlete.map(|athlete| *athlete),
+            None if item.merged_into.is_some() => item.outcome = ImportOutcome::Merged,
+            None => {}
+        }
+        item
+    });
+    items.collect()
 }

@@ -1,18 +1,19 @@
 use crate::{
     app::App,
     athlete::{Athlete, roster_columns},
+    country::country_of_phone,
     deliver::{Gym, deliver},
-    registration::{Contact, MAX_DRAWS, Registration},
+    registration::{Contact, MAX_DRAWS, Registration, WithWarnings, is_one_person},
     renew::{Correction, Renewal, lock_roster, renew_with_a_free_code},
     target::Target,
 };
 use shared::{
-    domain::{AthleteCode, Email, Name, limits::LEASE},
+    domain::{AthleteCode, Country, Email, Name, limits::LEASE},
     platform::{
         auth::caller,
         db::{Parameter, QueryError, Row, Transaction, Type},
         http::{Fields, Request, Response, body, no_query, path_id},
-        problem::{Kind, Problem},
+        problem::{Kind, Problem, Warning},
     },
 };
 use uuid::Uuid;
@@ -87,16 +88,20 @@ struct Input {
     registration: Registration,
     /// True if it is another person than the athlete who has the contact.
     shared_contact: bool,
+    warnings: Vec<Warning>,
 }
 
 impl Input {
-    fn read(mut body: Fields) -> Result<Self, Problem> {
-        let registration = Registration::read(&mut body);
+    fn read(mut body: Fields, country: Option<&Country>) -> Result<Self, Problem> {
+        let registration = Registration::read(&mut body, country);
+        let warnings = registration.iter().flat_map(|new| new.warnings(&body));
+        let warnings = warnings.collect();
         let shared_contact = body.optional_flag("shared_contact");
         body.finish(registration.and_then(|registration| {
             Ok(Self {
                 registration,
                 shared_contact: shared_contact?.unwrap_or(false),
+                warnings,
             })
         }))
     }
@@ -107,7 +112,10 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let caller = caller(request)?;
     no_query(request)?;
     let business_id = path_id(request, "business_id", "gym")?;
-    let input = Input::read(body(request)?)?;
+    let body = body(request)?;
+    let country = country_of_phone(app, &caller.subject, business_id, "gym", &body).await?;
+    let input = Input::read(body, country.as_ref())?;
+    let warnings = input.warnings.as_slice();
 
     // The new athlete's id, or that of a known one whose address is added.
     let mut target = Target {
@@ -115,16 +123,18 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
         business_id,
         athlete_id: Uuid::now_v7(),
     };
+    let with_warnings = |athlete| WithWarnings { athlete, warnings };
     match register(app, &target, &input).await? {
         Registered::Now(gym, mut athlete) => {
             deliver(app, gym, &mut athlete).await;
             let location = format!("/businesses/{business_id}/athletes/{}", athlete.id);
-            Ok(Response::created(&location, &athlete))
+            Ok(Response::created(&location, &with_warnings(&athlete)))
         }
-        Registered::Before(athlete) => Ok(Response::ok(&athlete)),
+        Registered::Before(athlete) => Ok(Response::ok(&with_warnings(&athlete))),
         Registered::WithoutAddress(id, email) => {
             target.athlete_id = id;
-            add_address(app, &target, email).await
+            let athlete = add_address(app, &target, email).await?;
+            Ok(Response::ok(&with_warnings(&athlete)))
         }
         Registered::ContactInUse(id, full_name) => Err(Problem::contact_in_use(id, full_name)),
         Registered::NotYourGym => Err(Problem::not_found("gym")),
@@ -145,6 +155,7 @@ async fn register(app: &App, target: &Target, input: &Input) -> Result<Registere
     let Input {
         registration,
         shared_contact,
+        ..
     } = input;
     let mut is_another = false;
     for _ in 0..=MAX_DRAWS {
@@ -166,8 +177,8 @@ async fn register(app: &App, target: &Target, input: &Input) -> Result<Registere
             return Ok(Registered::Now(Gym::from(&row), athlete));
         }
         let has_the_name: Option<bool> = found.get("has_the_name");
-        // Without two names to compare, it is the same person, unless the gym says otherwise of a person with a name.
-        let is_same = has_the_name.unwrap_or(!shared_contact || registration.full_name.is_none());
+        let has_name = registration.full_name.is_some();
+        let is_same = is_one_person(has_the_name, has_name, *shared_contact);
         match &registration.contact.email {
             Some(email) if is_same && athlete.email.is_none() => {
                 return Ok(Registered::WithoutAddress(athlete.id, email.clone()));
@@ -226,7 +237,7 @@ async fn find(
 }
 
 /// Adds the address to an athlete who is known by their phone alone, and invites them there, unless they have signed up.
-async fn add_address(app: &App, target: &Target, email: Email) -> Result<Response, Problem> {
+async fn add_address(app: &App, target: &Target, email: Email) -> Result<Box<Athlete>, Problem> {
     let correction = Correction {
         email: Some(email.clone()),
         phone: None,
@@ -234,13 +245,13 @@ async fn add_address(app: &App, target: &Target, email: Email) -> Result<Respons
     match renew_with_a_free_code(app, target, &correction).await? {
         Renewal::Queued(gym, mut athlete) => {
             deliver(app, gym, &mut athlete).await;
-            Ok(Response::ok(&athlete))
+            Ok(athlete)
         }
-        Renewal::JustSent(athlete) => Ok(Response::ok(&athlete)),
+        Renewal::JustSent(athlete) => Ok(athlete),
         Renewal::Linked => {
             let added = |tx| add_to_member(tx, app, target, &email);
             match app.db.transaction(added).await {
-                Ok(athlete) => Ok(Response::ok(&athlete)),
+                Ok(athlete) => Ok(Box::new(athlete)),
                 Err(error) if error.constraint().is_some() => Err(Problem::new(
                     Kind::AlreadyRegistered,
                     "Another athlete of your gym has this contact; nothing was changed.",

@@ -1,19 +1,20 @@
 use crate::{
     app::App,
     athlete::Athlete,
+    country::country_of_phone,
     deliver::{Gym, deliver},
-    registration::MAX_DRAWS,
+    registration::{MAX_DRAWS, WithWarnings, email_warnings},
     target::Target,
 };
 use shared::{
     domain::{
-        AthleteCode, Channel, Email, InvitationStatus, Phone, TimeZone,
+        AthleteCode, Channel, Country, Email, InvitationStatus, Phone, TimeZone,
         limits::{DOUBLE_CLICK, LEASE, MAX_RENEWALS, RENEWAL_PERIOD},
     },
     platform::{
         db::{Parameter, QueryError, Row, Transaction, Type},
         http::{Fields, Request, Response, body},
-        problem::{Kind, Problem},
+        problem::{Kind, Problem, Warning},
     },
 };
 use std::time::Duration;
@@ -30,14 +31,14 @@ impl Correction {
         self.email.is_some() || self.phone.is_some()
     }
 
-    fn read(mut body: Fields) -> Result<Self, Problem> {
+    fn read(mut body: Fields, country: Option<&Country>) -> Result<(Self, Vec<Warning>), Problem> {
         let email = body.optional("email");
-        let phone = body.optional("phone");
+        let phone = body.optional_by("phone", |text| Phone::read(text, country));
+        let given: Option<&Email> = email.as_ref().ok().and_then(Option::as_ref);
+        let warnings = email_warnings(given, &body);
         body.finish(email.and_then(|email| {
-            Ok(Self {
-                email,
-                phone: phone?,
-            })
+            let phone = phone?;
+            Ok((Self { email, phone }, warnings))
         }))
     }
 }
@@ -118,14 +119,22 @@ const INVITE_AGAIN: &str = "-- invite_again
 /// Renews the athlete's invitation, at the same contact or a corrected one.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let target = Target::of(request)?;
-    let correction = Correction::read(body(request)?)?;
+    let body = body(request)?;
+    let (subject, business_id) = (&target.subject, target.business_id);
+    let country = country_of_phone(app, subject, business_id, "athlete", &body).await?;
+    let (correction, warnings) = Correction::read(body, country.as_ref())?;
+    let warnings = warnings.as_slice();
 
     match renew_with_a_free_code(app, &target, &correction).await? {
         Renewal::Queued(gym, mut athlete) => {
             deliver(app, gym, &mut athlete).await;
-            Ok(Response::accepted(&athlete))
+            let athlete = &athlete;
+            Ok(Response::accepted(&WithWarnings { athlete, warnings }))
         }
-        Renewal::JustSent(athlete) => Ok(Response::accepted(&athlete)),
+        Renewal::JustSent(athlete) => {
+            let athlete = &athlete;
+            Ok(Response::accepted(&WithWarnings { athlete, warnings }))
+        }
         Renewal::NotYours => Err(Problem::not_found("athlete")),
         Renewal::Linked => Err(Problem::new(
             Kind::AlreadyLinked,

@@ -1,4 +1,4 @@
-use super::{ErrorCode, ValidationError};
+use super::{ErrorCode, ValidationError, pasted};
 use postgres_types::{FromSql, ToSql};
 use std::{fmt, str::FromStr};
 
@@ -41,6 +41,17 @@ impl AthleteCode {
         Self::of(values)
     }
 
+    /// The code with these values, if the check fits.
+    fn checked(values: [u8; LENGTH]) -> Result<Self, ValidationError> {
+        if at_alpha(&values) != 0 {
+            return Err(ValidationError::new(
+                ErrorCode::AthleteCodeTypo,
+                "has a typo: compare it with the invitation, character by character",
+            ));
+        }
+        Ok(Self::of(values))
+    }
+
     fn of(values: [u8; LENGTH]) -> Self {
         Self(
             values
@@ -54,31 +65,69 @@ impl AthleteCode {
 impl FromStr for AthleteCode {
     type Err = ValidationError;
 
-    /// Reads a code as a person types it: in any case, with spaces and hyphens anywhere, O for 0, I and L for 1.
+    /// Reads a code as a person types it: in any case, with spaces and hyphens anywhere, O for 0, I and L for 1. Out of a longer
+    /// text, such as the invitation's link or `Code: 7ZQ4M-K2T9S`, the one code that it holds is read.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
         const FORM: ValidationError = ValidationError::new(
             ErrorCode::AthleteCodeInvalid,
             "must be the ten letters and digits of the invitation, like 7ZQ4M-K2T9S",
         );
 
-        let mut values = [0; LENGTH];
-        let mut read = 0;
-        for character in text.chars().filter(|c| !matches!(c, ' ' | '-')) {
-            let value = value_of(character).ok_or(FORM)?;
-            *values.get_mut(read).ok_or(FORM)? = value;
-            read += 1;
+        let text = pasted::plain(text);
+        if let Some(values) = values_of(&text) {
+            return Self::checked(values);
         }
-        if read < LENGTH {
-            return Err(FORM);
+        if let Some(values) = parameter_of_a_link(&text).and_then(values_of) {
+            return Self::checked(values);
         }
-        if at_alpha(&values) != 0 {
-            return Err(ValidationError::new(
-                ErrorCode::AthleteCodeTypo,
-                "has a typo: compare it with the invitation, character by character",
-            ));
+        // A word of ten letters may have the form of a code too: one with a hyphen comes first.
+        let words = || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        let is_hyphenated =
+            |word: &&str| word.len() == LENGTH + 1 && word.as_bytes()[LENGTH / 2] == b'-';
+        let hyphenated: Vec<_> = words()
+            .filter(is_hyphenated)
+            .filter_map(values_of)
+            .collect();
+        let found = if hyphenated.is_empty() {
+            words()
+                .filter(|word| word.len() == LENGTH)
+                .filter_map(values_of)
+                .collect()
+        } else {
+            hyphenated
+        };
+        let mut codes: Vec<_> = found
+            .iter()
+            .filter_map(|values| Self::checked(*values).ok())
+            .collect();
+        codes.dedup();
+        match (codes.as_slice(), found.as_slice()) {
+            ([code], _) => Ok(code.clone()),
+            // A word without a digit is one of the sentence, not a code with a typo.
+            ([], [values]) if text.contains(|c: char| c.is_ascii_digit()) => Self::checked(*values),
+            _ => Err(FORM),
         }
-        Ok(Self::of(values))
     }
+}
+
+/// What the characters stand for, if there are as many as a code has; spaces and hyphens are passed over.
+fn values_of(text: &str) -> Option<[u8; LENGTH]> {
+    let mut values = [0; LENGTH];
+    let mut read = 0;
+    for character in text.chars().filter(|c| !matches!(c, ' ' | '-')) {
+        *values.get_mut(read)? = value_of(character)?;
+        read += 1;
+    }
+    (read == LENGTH).then_some(values)
+}
+
+/// The code that the invitation's link holds: `https://…/join?code=7ZQ4M-K2T9S`.
+fn parameter_of_a_link(text: &str) -> Option<&str> {
+    let (_, code) = text
+        .split_once("?code=")
+        .or_else(|| text.split_once("&code="))?;
+    code.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        .next()
 }
 
 impl fmt::Display for AthleteCode {
@@ -218,6 +267,46 @@ mod tests {
     }
 
     #[test]
+    fn is_read_out_of_a_pasted_text() {
+        let code = Ok("7ZQ4M-K2T9S".parse::<AthleteCode>().unwrap());
+        for pasted in [
+            "7zq4m\u{2011}k2t9s",
+            "7ZQ4M\u{2013}K2T9S",
+            "7ZQ4M\u{A0}-\u{A0}K2T9S\r\n",
+            "\u{201C}7ZQ4M-K2T9S\u{201D}",
+            "Code: 7ZQ4M-K2T9S",
+            "Codice: 7ZQ4MK2T9S.",
+            "(7ZQ4M-K2T9S)",
+            "https://app.example/join?code=7ZQ4M-K2T9S",
+            "https://app.example/join?x=1&code=7ZQ4MK2T9S#top",
+            "<https://app.example/join?code=7zq4m-k2t9s>",
+            "Iron Temple invites you.\n\nYour invitation: 7ZQ4M-K2T9S\nhttps://app.example/",
+            "7ZQ4M-K2T9S 7ZQ4M-K2T9S!",
+        ] {
+            assert_eq!(pasted.parse(), code, "{pasted:?}");
+        }
+        let other = AthleteCode::from_entropy(7);
+        for (wrong, expected) in [
+            (
+                format!("7ZQ4M-K2T9S or {other}"),
+                ErrorCode::AthleteCodeInvalid,
+            ),
+            ("Code: 7ZQ4M-K2T9T".to_owned(), ErrorCode::AthleteCodeTypo),
+            (
+                "https://app.example/join?code=7ZQ4M-K2T9T".to_owned(),
+                ErrorCode::AthleteCodeTypo,
+            ),
+            (
+                "https://app.example/join".to_owned(),
+                ErrorCode::AthleteCodeInvalid,
+            ),
+        ] {
+            let error = wrong.parse::<AthleteCode>().expect_err(&wrong);
+            assert_eq!(error.code, expected, "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_is_no_code_is_refused_with_a_reason() {
         let nine = &AthleteCode::from_entropy(7).0[..9];
         for typed in [
@@ -228,6 +317,7 @@ mod tests {
             "UUUUU-UUUUU",
             "７ZQ4MK2T9X",
             "7ZQ4M\0K2T9X",
+            "Your invitation",
             nine,
         ] {
             let ValidationError { detail: reason, .. } =

@@ -1,4 +1,4 @@
-use super::{ErrorCode, ValidationError};
+use super::{ErrorCode, ValidationError, pasted};
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::str::FromStr;
@@ -17,12 +17,20 @@ YE YT ZA ZM ZW";
 #[postgres(transparent)]
 pub struct Country(String);
 
+impl Country {
+    /// The code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Country {
     type Err = ValidationError;
 
-    /// Reads a code, in either case.
+    /// Reads a code as it is typed or pasted, in either case.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        let code = text.to_ascii_uppercase();
+        let code = pasted::plain(text).to_ascii_uppercase();
         if COUNTRIES
             .split_ascii_whitespace()
             .any(|known| known == code)
@@ -44,10 +52,13 @@ mod tests {
     #[test]
     fn a_code_of_iso_3166_is_a_country() {
         assert_eq!(COUNTRIES.split_ascii_whitespace().count(), 249);
-        for right in ["IT", "it", "GB"] {
-            assert_eq!(right.parse::<Country>().unwrap().0, right.to_uppercase());
+        for right in ["IT", "it", " GB\n"] {
+            assert_eq!(
+                right.parse::<Country>().unwrap().0,
+                right.trim().to_uppercase()
+            );
         }
-        for wrong in ["", "UK", "EU", "ITA", "XX", "I", "IT ", "I T", "Italy"] {
+        for wrong in ["", "UK", "EU", "ITA", "XX", "I", "I T", "Italy"] {
             assert!(
                 wrong.parse::<Country>().is_err(),
                 "{wrong:?} was taken for a country"

@@ -1,6 +1,6 @@
 use super::{
     ErrorCode, ValidationError,
-    name::{is_invisible, reorders_text},
+    pasted::{self, is_invisible, reorders_text},
 };
 use postgres_types::ToSql;
 use serde::Serialize;
@@ -25,9 +25,11 @@ impl Description {
 impl FromStr for Description {
     type Err = ValidationError;
 
-    /// Reads a description; white space around it is dropped, and every line break becomes a line feed.
+    /// Reads a description; white space and marks around it are dropped, and every line break becomes a line feed.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        let text = text.trim().replace("\r\n", "\n").replace('\r', "\n");
+        let text = pasted::trimmed(text)
+            .replace("\r\n", "\n")
+            .replace('\r', "\n");
         if text.chars().all(is_invisible) {
             return Err(ValidationError::new(
                 ErrorCode::Required,

@@ -25,11 +25,19 @@ closed_set! {
         ForbiddenCharacters = "forbidden_characters",
         /// The text is no mail address.
         EmailInvalid = "email_invalid",
-        /// The text is no telephone number.
+        /// There are several mail addresses where one is meant.
+        EmailSeveral = "email_several",
+        /// It is no telephone number.
         PhoneInvalid = "phone_invalid",
         /// The telephone number has no country code, and the gym no country.
         PhoneWithoutCountry = "phone_without_country",
-        /// The text is no language tag.
+        /// The telephone number has an extension, behind which nobody gets a text message.
+        PhoneExtension = "phone_extension",
+        /// There are several telephone numbers where one is meant.
+        PhoneSeveral = "phone_several",
+        /// A spreadsheet has rounded the telephone number: its last digits are lost.
+        PhoneDestroyed = "phone_destroyed",
+        /// It is no language tag.
         LocaleInvalid = "locale_invalid",
         /// The text is no country of ISO 3166.
         CountryInvalid = "country_invalid",
@@ -53,9 +61,19 @@ closed_set! {
         NoRows = "no_rows",
         /// The table has too many rows.
         TooManyRows = "too_many_rows",
-        /// The row has more cells than the header, or fewer.
+        /// The row has more cells than the header, or more columns than are read.
         CellCount = "cell_count",
-        /// The text is in an unknown encoding.
+        /// The text has lost letters when it was saved.
         EncodingUnknown = "encoding_unknown",
+        /// The row has a quotation mark that is never closed.
+        QuoteUnclosed = "quote_unclosed",
+        /// The contact is another person's in what was sent: another name has it.
+        ContactInUse = "contact_in_use",
+        /// The file is of a kind that is not read.
+        FileKind = "file_kind",
+        /// The file is damaged.
+        FileDamaged = "file_damaged",
+        /// The file unpacks to more than is read.
+        FileTooLarge = "file_too_large",
     }
 }

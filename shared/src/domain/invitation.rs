@@ -22,6 +22,8 @@ closed_set! {
     /// The state of an invitation. In the last three it has ended; in the others it is open, and the code works until
     /// `expires_at`.
     pub enum InvitationStatus {
+        /// The gym has not had it sent yet.
+        Held = "held",
         /// It waits to be sent, or to be sent again.
         Queued = "queued",
         /// The provider took it.

@@ -1,4 +1,4 @@
-use super::{ErrorCode, ValidationError};
+use super::{ErrorCode, ValidationError, pasted};
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::str::FromStr;
@@ -25,7 +25,9 @@ impl Default for Locale {
 impl FromStr for Locale {
     type Err = ValidationError;
 
+    /// Reads a tag as it is typed or pasted; programs also write it with underscores.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
+        let text = pasted::plain(text).replace('_', "-");
         let mut subtags = text.split('-');
         let language_is_right = subtags.next().is_some_and(|tag| {
             (2..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphabetic())
@@ -35,11 +37,11 @@ impl FromStr for Locale {
                 (2..=4).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric())
             });
         if language_is_right && others_are_right {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text))
         } else {
             Err(ValidationError::new(
                 ErrorCode::LocaleInvalid,
-                "must be a language tag (BCP 47) like it or pt-BR",
+                "must be a language such as it, en or pt-BR (a BCP 47 tag)",
             ))
         }
     }
@@ -54,14 +56,16 @@ mod tests {
         for right in ["en", "it", "it-IT", "zh-Hant-TW", "es-419"] {
             assert_eq!(right.parse::<Locale>().unwrap().0, right);
         }
+        for pasted in ["it_IT", " it-IT\n", "it\u{2011}IT\u{200B}"] {
+            assert_eq!(pasted.parse::<Locale>().unwrap().0, "it-IT");
+        }
         for wrong in [
             "",
             "e",
             "italian",
-            "it_IT",
             "it-",
             "12",
-            "it-IT\n",
+            "it-\nIT",
             "../it",
             "en-x-very-long-tag",
         ] {

@@ -1,4 +1,7 @@
-use super::{ErrorCode, ValidationError};
+use super::{
+    ErrorCode, ValidationError,
+    pasted::{self, is_invisible, reorders_text},
+};
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::{fmt, str::FromStr};
@@ -22,9 +25,9 @@ impl Name {
 impl FromStr for Name {
     type Err = ValidationError;
 
-    /// Reads a name; white space around it is dropped.
+    /// Reads a name as it is typed or pasted.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
-        let text = text.trim();
+        let text = pasted::line(text);
         if text.chars().all(is_invisible) {
             return Err(ValidationError::new(
                 ErrorCode::Required,
@@ -46,46 +49,13 @@ impl FromStr for Name {
                 "must not contain line breaks, control characters or characters that reorder text",
             ));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into_owned()))
     }
-}
-
-/// What nothing is seen of: white space, Braille's blank, and what Unicode calls default-ignorable (`DerivedCoreProperties`), such
-/// as zero-width joiners and marks of direction. Some scripts need them between letters; alone they are no name.
-pub(super) fn is_invisible(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            '\u{AD}'
-                | '\u{34F}'
-                | '\u{61C}'
-                | '\u{115F}'..='\u{1160}'
-                | '\u{17B4}'..='\u{17B5}'
-                | '\u{180B}'..='\u{180F}'
-                | '\u{200B}'..='\u{200F}'
-                | '\u{202A}'..='\u{202E}'
-                | '\u{2060}'..='\u{206F}'
-                | '\u{2800}'
-                | '\u{3164}'
-                | '\u{FE00}'..='\u{FE0F}'
-                | '\u{FEFF}'
-                | '\u{FFA0}'
-                | '\u{FFF0}'..='\u{FFF8}'
-                | '\u{1BCA0}'..='\u{1BCA3}'
-                | '\u{1D173}'..='\u{1D17A}'
-                | '\u{E0000}'..='\u{E0FFF}'
-        )
 }
 
 /// U+2028 and U+2029 are line breaks without being control characters.
 fn ends_a_line(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-/// The embeddings, overrides and isolates of bidirectional text (UAX #9, section 2), with which a name can pass for
-/// another. The plain marks, which Arabic and Hebrew names do need, stay allowed.
-pub(super) fn reorders_text(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A name is personal: it is not for logs.
@@ -105,7 +75,8 @@ mod tests {
             "Zoë",
             "李小龍",
             "محمد علي",
-            "דוד\u{200F}",
+            "דוד\u{200F}בן",
+            "ന്\u{200D}",
             "O'Connor",
             "Robert'); DROP TABLE athlete;--",
             "<b>Gym</b> & Söhne",

@@ -1,4 +1,4 @@
-use super::{ErrorCode, ValidationError};
+use super::{ErrorCode, ValidationError, pasted};
 use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::str::FromStr;
@@ -25,6 +25,7 @@ impl FromStr for TimeZone {
     type Err = ValidationError;
 
     fn from_str(text: &str) -> Result<Self, ValidationError> {
+        let text = pasted::plain(text).into_owned();
         let mut parts = text.split('/');
         let is_area = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_uppercase())
@@ -34,7 +35,7 @@ impl FromStr for TimeZone {
         };
         let has_form = text == "UTC" || text.contains('/') && parts.all(is_area);
         if has_form && text.len() <= MAX_LENGTH {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text))
         } else {
             Err(Self::UNKNOWN)
         }
@@ -63,7 +64,7 @@ mod tests {
             "posix/Europe/Rome",
             "Europe/",
             "/Europe",
-            "Europe/Rome\n",
+            "Europe/\nRome",
             "../Europe/Rome",
             "Europe/Rome'--",
             &format!("Europe/{}", "A".repeat(64)),

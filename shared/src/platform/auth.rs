@@ -71,7 +71,7 @@ pub fn caller(request: &Request) -> Result<Caller, Problem> {
         // The gateway writes every claim as text, so a JSON `true` and the text "true" look the same here.
         verified_email: claim("email")
             .filter(|_| claim("email_verified") == Some("true"))
-            .and_then(|email| email.parse().ok()),
+            .and_then(|email| Email::exact(email).ok()),
         has_email: claim("email").is_some_and(|email| !email.is_empty()),
         full_name: claim("name").and_then(|name| name.parse().ok()),
         avatar_url: claim("picture")

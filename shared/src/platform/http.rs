@@ -7,7 +7,7 @@ mod query;
 mod request;
 mod response;
 
-pub use fields::{Edit, Fields, MAX_BODY, Noted, body, bytes, media_type};
+pub use fields::{Edit, Fields, MAX_BODY, Noted, body, bytes, json_object, media_type};
 pub use idempotency::idempotency_key;
 pub use page::{List, Page, Position};
 pub use query::{Query, no_query, page};

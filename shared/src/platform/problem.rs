@@ -109,26 +109,43 @@ pub struct FieldError {
     detail: Cow<'static, str>,
 }
 
+/// A place in what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-enum Place {
+pub enum Place {
+    /// A member of the body.
     Pointer {
+        /// A JSON pointer (RFC 6901) as a URI fragment.
         pointer: String,
     },
+    /// A query parameter.
     Parameter {
+        /// Its name.
         parameter: Cow<'static, str>,
     },
     Header {
         header: &'static str,
     },
+    /// A cell of a table, or a whole row. Rows are counted as a spreadsheet shows them: from 1, blank ones too.
     Cell {
+        /// The row's number.
         row: usize,
+        /// The column's name in the header.
         #[serde(skip_serializing_if = "Option::is_none")]
         column: Option<String>,
     },
 }
 
 impl FieldError {
+    /// An error of what is in this place.
+    pub fn new(place: Place, code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            place,
+            code,
+            detail: detail.into(),
+        }
+    }
+
     /// A fault of the member of the body at this JSON pointer (RFC 6901), given without its leading `#/`.
     pub fn at(
         pointer: impl std::fmt::Display,
@@ -184,6 +201,34 @@ impl FieldError {
             place: Place::Cell { row, column },
             code,
             detail: detail.into(),
+        }
+    }
+}
+
+/// Something that was taken, and that its sender may want to look at again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    #[serde(flatten)]
+    place: Place,
+    code: WarningCode,
+    suggestion: String,
+}
+
+/// The kind of a warning: stable, as the codes of errors are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningCode {
+    /// The domain of the address looks like a mistyped one of a provider that many people have.
+    EmailTypo,
+}
+
+impl Warning {
+    /// A warning about what is in this place.
+    pub fn new(place: Place, code: WarningCode, suggestion: impl Into<String>) -> Self {
+        Self {
+            place,
+            code,
+            suggestion: suggestion.into(),
         }
     }
 }

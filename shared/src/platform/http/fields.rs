@@ -1,7 +1,7 @@
 use super::request::{Request, plain_uuid};
 use crate::{
-    domain::{ErrorCode, ValidationError},
-    platform::problem::{FieldError, Kind, Problem},
+    domain::{ErrorCode, ValidationError, pasted},
+    platform::problem::{self, FieldError, Kind, Problem, Warning, WarningCode},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::{borrow::Cow, fmt, mem, ops::RangeInclusive, str::FromStr};
 use uuid::Uuid;
 
-/// Bytes a body may have: 256 KiB, several times what the largest import needs.
+/// Bytes a JSON body may have: 256 KiB.
 pub const MAX_BODY: usize = 256 * 1024;
 
 /// Unknown members of one object that an answer names; a body can hold tens of thousands.
@@ -25,14 +25,19 @@ pub fn body(request: &Request) -> Result<Fields, Problem> {
             "There is no body; send a JSON object, at least {}.",
         ));
     }
-    let bytes = bytes(request)?;
+    let bytes = bytes(request, MAX_BODY)?;
     if media_type(request) != "application/json" {
         return Err(Problem::new(
             Kind::UnsupportedMediaType,
             "Send the header Content-Type: application/json.",
         ));
     }
-    match serde_json::from_slice(&bytes).map(|OnceEach(value)| value) {
+    json_object(&bytes)
+}
+
+/// One JSON object, whatever it is declared as.
+pub fn json_object(bytes: &[u8]) -> Result<Fields, Problem> {
+    match serde_json::from_slice(bytes).map(|OnceEach(value)| value) {
         Ok(Value::Object(fields)) => Ok(Fields::new(fields, Place::Item(String::new()))),
         Ok(_) => Err(malformed("Send a JSON object: {…}.")),
         Err(error) if error.is_data() => Err(malformed(format!("{error}."))),
@@ -108,16 +113,16 @@ impl<'de> Visitor<'de> for OnceEachVisitor {
     }
 }
 
-/// The bytes of the body, whatever they are; none where there is no body.
-pub fn bytes(request: &Request) -> Result<Cow<'_, [u8]>, Problem> {
+/// The bytes of the body, whatever they are and at most so many; none where there is no body.
+pub fn bytes(request: &Request, most: usize) -> Result<Cow<'_, [u8]>, Problem> {
     let text = request.body.as_deref().unwrap_or_default();
     let longest = if request.is_base64_encoded {
-        MAX_BODY.div_ceil(3) * 4
+        most.div_ceil(3) * 4
     } else {
-        MAX_BODY
+        most
     };
     if text.len() > longest {
-        let detail = format!("Send at most {} KiB.", MAX_BODY / 1024);
+        let detail = format!("Send at most {} KiB.", most / 1024);
         return Err(Problem::new(Kind::BodyTooLarge, detail));
     }
     if request.is_base64_encoded {
@@ -145,7 +150,8 @@ pub fn media_type(request: &Request) -> String {
 }
 
 /// The fields of a JSON object, or the cells of a row, taken out one by one and checked. Errors are gathered, so that all of
-/// them can be told at once: take out every field first, and use `?` afterwards. A field that is null counts as absent.
+/// them can be told at once: take out every field first, and use `?` afterwards. A field that is null counts as absent, and so
+/// does a text of which nothing is seen.
 #[derive(Debug)]
 pub struct Fields {
     fields: Map<String, Value>,
@@ -196,15 +202,15 @@ impl Noted {
 enum Place {
     /// A JSON object: its pointer, without the leading `#/`; empty for the body itself.
     Item(String),
-    /// A row of a table, by its number.
-    Row(usize),
+    /// A row of a table, by its number, with the name that the table's header has for each field.
+    Row(usize, Vec<(&'static str, String)>),
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Item(pointer) => write!(f, "#/{pointer}"),
-            Self::Row(row) => write!(f, "row {row}"),
+            Self::Row(row, _) => write!(f, "row {row}"),
         }
     }
 }
@@ -218,15 +224,17 @@ impl Fields {
         }
     }
 
-    /// The cells of a row, each with the name of its column. One that is empty but for white space counts as absent.
-    pub fn of_row<'a>(row: usize, cells: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let fields = cells
-            .into_iter()
-            .map(|(column, cell)| (column, cell.trim()))
-            .filter(|(_, cell)| !cell.is_empty())
-            .map(|(column, cell)| (column.to_owned(), cell.into()))
-            .collect();
-        Self::new(fields, Place::Row(row))
+    /// The cells of a row, each with the field that it is and the name of its column.
+    pub fn of_row<'a>(
+        row: usize,
+        cells: impl IntoIterator<Item = (&'static str, &'a str, &'a str)>,
+    ) -> Self {
+        let (mut fields, mut columns) = (Map::new(), Vec::new());
+        for (field, column, cell) in cells {
+            fields.insert(field.to_owned(), cell.into());
+            columns.push((field, column.to_owned()));
+        }
+        Self::new(fields, Place::Row(row, columns))
     }
 
     /// Takes out a string that may be absent.
@@ -234,9 +242,18 @@ impl Fields {
         &mut self,
         name: &str,
     ) -> Result<Option<T>, Noted> {
+        self.optional_by(name, str::parse)
+    }
+
+    /// Takes out a string that may be absent, and reads it in its own way.
+    pub fn optional_by<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, ValidationError>,
+    ) -> Result<Option<T>, Noted> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::String(text)) => match text.parse() {
+            Some(Value::String(text)) => match read(&text) {
                 Ok(checked) => Ok(Some(checked)),
                 Err(ValidationError { code, detail }) => Err(self.note(name, code, detail)),
             },
@@ -244,12 +261,12 @@ impl Fields {
         }
     }
 
-    /// Takes out a string that may be absent, or null to clear what is stored.
+    /// Takes out a string that may be absent, or null or blank to clear what is stored.
     pub fn edit<T: FromStr<Err = ValidationError>>(
         &mut self,
         name: &str,
     ) -> Result<Edit<T>, Noted> {
-        if self.fields.get(name) == Some(&Value::Null) {
+        if self.fields.get(name).is_some_and(is_absent) {
             self.fields.remove(name);
             return Ok(Edit::Clear);
         }
@@ -316,13 +333,12 @@ impl Fields {
         }
     }
 
-    /// Takes out a list of objects whose number is in `count`, and hands each to `read`.
+    /// Takes out a list of objects whose number is in `count`, each with its own place and errors.
     pub fn required_objects(
         &mut self,
         name: &str,
         count: RangeInclusive<usize>,
-        mut read: impl FnMut(&mut Fields),
-    ) -> Result<(), Noted> {
+    ) -> Result<Vec<Fields>, Noted> {
         let values = match self.take(name) {
             None => return Err(self.note(name, ErrorCode::Required, "is required")),
             Some(Value::Array(values)) => values,
@@ -330,30 +346,24 @@ impl Fields {
                 return Err(self.note(name, ErrorCode::WrongType, "must be a list of objects"));
             }
         };
-        let mut outcome = Ok(());
         if !count.contains(&values.len()) {
             let (least, most) = (count.start(), count.end());
-            outcome = Err(self.note(
+            return Err(self.note(
                 name,
                 ErrorCode::ListLength,
                 format!("must be a list of {least} to {most} objects"),
             ));
         }
-        for (index, value) in values.into_iter().take(*count.end()).enumerate() {
-            let pointer = format!("{name}/{index}");
+        let items = values.into_iter().enumerate().map(|(index, value)| {
+            let place = Place::Item(format!("{name}/{index}"));
             if let Value::Object(fields) = value {
-                let mut item = Self::new(fields, Place::Item(pointer));
-                read(&mut item);
-                let mut errors = item.into_errors();
-                if !errors.is_empty() {
-                    outcome = Err(Noted(()));
-                    self.errors.append(&mut errors);
-                }
-            } else {
-                outcome = Err(self.note(&pointer, ErrorCode::WrongType, "must be an object"));
+                return Self::new(fields, place);
             }
-        }
-        outcome
+            let mut item = Self::new(Map::new(), place);
+            item.note_whole(ErrorCode::WrongType, "must be an object");
+            item
+        });
+        Ok(items.collect())
     }
 
     /// Notes that what is at this pointer, given without its leading `#/` and from these fields on, is wrong.
@@ -363,12 +373,59 @@ impl Fields {
         code: ErrorCode,
         detail: impl Into<Cow<'static, str>>,
     ) -> Noted {
+        let error = FieldError::new(self.place_of(pointer), code, detail);
+        self.errors.push(error);
+        Noted(())
+    }
+
+    /// A warning about what is at this pointer.
+    #[must_use]
+    pub fn warning(&self, pointer: &str, code: WarningCode, suggestion: &str) -> Warning {
+        Warning::new(self.place_of(pointer), code, suggestion)
+    }
+
+    /// The place of what is at this pointer.
+    #[must_use]
+    pub fn place_of(&self, pointer: &str) -> problem::Place {
+        match &self.place {
+            Place::Item(object) => {
+                let separator = if object.is_empty() { "" } else { "/" };
+                let pointer = format!("#/{object}{separator}{pointer}");
+                problem::Place::Pointer { pointer }
+            }
+            Place::Row(row, columns) => {
+                let column = columns.iter().find(|(field, _)| *field == pointer);
+                let column = column.map_or(pointer, |(_, column)| column);
+                problem::Place::Cell {
+                    row: *row,
+                    column: Some(column.to_owned()),
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is wrong with the fields, and none is left over.
+    #[must_use]
+    pub fn is_faultless(&self) -> bool {
+        self.errors.is_empty() && self.fields.is_empty()
+    }
+
+    /// Notes that these fields as a whole are wrong.
+    pub fn note_whole(&mut self, code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Noted {
         self.errors.push(match &self.place {
-            Place::Item(object) if object.is_empty() => FieldError::at(pointer, code, detail),
-            Place::Item(object) => FieldError::at(format_args!("{object}/{pointer}"), code, detail),
-            Place::Row(row) => FieldError::in_row(*row, Some(pointer), code, detail),
+            Place::Item(object) => FieldError::at(object, code, detail),
+            Place::Row(row, _) => FieldError::in_row(*row, None, code, detail),
         });
         Noted(())
+    }
+
+    /// The number of the row, where the fields are one.
+    #[must_use]
+    pub fn row(&self) -> Option<usize> {
+        match self.place {
+            Place::Item(_) => None,
+            Place::Row(row, _) => Some(row),
+        }
     }
 
     /// Where these members are, to name the place in the fault of another one: `#/athletes/1`, or `row 3`.
@@ -383,10 +440,16 @@ impl Fields {
         self.fields.is_empty()
     }
 
-    /// Whether there is no such member, or it is null.
+    /// The text of a field, which stays.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).and_then(Value::as_str)
+    }
+
+    /// Whether there is no such member, or it is null or blank.
     #[must_use]
     pub fn is_absent(&self, name: &str) -> bool {
-        self.fields.get(name).is_none_or(Value::is_null)
+        self.fields.get(name).is_none_or(is_absent)
     }
 
     /// The input, if nothing is wrong with the fields and none is left over.
@@ -409,7 +472,15 @@ impl Fields {
     }
 
     fn take(&mut self, name: &str) -> Option<Value> {
-        self.fields.remove(name).filter(|value| !value.is_null())
+        self.fields.remove(name).filter(|value| !is_absent(value))
+    }
+}
+
+fn is_absent(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => pasted::is_blank(text),
+        _ => false,
     }
 }
 
@@ -548,7 +619,7 @@ mod tests {
             response["errors"],
             json!([
                 {"pointer": "#/email", "code": "wrong_type", "detail": "must be a string"},
-                {"pointer": "#/name", "code": "required", "detail": "must not be empty"},
+                {"pointer": "#/name", "code": "required", "detail": "is required"},
                 {"pointer": "#/ids/0", "code": "id_invalid", "detail": "must be a UUID"},
                 {"pointer": "#/ids/2", "code": "id_invalid", "detail": "must be a UUID"},
                 {"pointer": "#/id", "code": "id_invalid", "detail": "must be a UUID"},
@@ -587,20 +658,32 @@ mod tests {
             json!({"people": [{"email": "ada@example.org"}, 7, {"name": "", "a/b": 1}, null, {}]})
                 .to_string();
         let mut fields = body(&request(JSON, Some(&text), false)).unwrap();
-        let mut places = Vec::new();
-        let _ = fields.required_objects("people", 1..=4, |person| places.push(read(person)));
-        assert_eq!(places, ["#/people/0", "#/people/2"]);
-        let _ = fields.required_objects("animals", 0..=4, |_| ());
+        let people = fields.required_objects("people", 1..=5).unwrap();
+        let mut errors = Vec::new();
+        for mut person in people {
+            if !person.is_empty() {
+                read(&mut person);
+            }
+            errors.extend(person.into_errors());
+        }
+        assert_eq!(
+            json!(errors),
+            json!([
+                {"pointer": "#/people/1", "code": "wrong_type", "detail": "must be an object"},
+                {"pointer": "#/people/2/email", "code": "required", "detail": "is required"},
+                {"pointer": "#/people/2/a~1b", "code": "unknown_field", "detail": "is not a known field"},
+                {"pointer": "#/people/3", "code": "wrong_type", "detail": "must be an object"},
+            ])
+        );
+
+        let mut fields = body(&request(JSON, Some(&text), false)).unwrap();
+        let _ = fields.required_objects("people", 1..=4);
+        let _ = fields.required_objects("animals", 0..=4);
         let response = Response::problem(&fields.finish(Ok(())).unwrap_err(), "id").json();
         assert_eq!(
             response["errors"],
             json!([
                 {"pointer": "#/people", "code": "list_length", "detail": "must be a list of 1 to 4 objects"},
-                {"pointer": "#/people/1", "code": "wrong_type", "detail": "must be an object"},
-                {"pointer": "#/people/2/email", "code": "required", "detail": "is required"},
-                {"pointer": "#/people/2/name", "code": "required", "detail": "must not be empty"},
-                {"pointer": "#/people/2/a~1b", "code": "unknown_field", "detail": "is not a known field"},
-                {"pointer": "#/people/3", "code": "wrong_type", "detail": "must be an object"},
                 {"pointer": "#/animals", "code": "required", "detail": "is required"},
             ])
         );
@@ -608,18 +691,31 @@ mod tests {
 
     #[test]
     fn cells_are_named_by_their_row_and_column() {
-        let mut row = Fields::of_row(7, [("email", " ada@example.org "), ("name", "\t ")]);
+        let mut row = Fields::of_row(
+            7,
+            [
+                ("email", "E-mail", " ada@example.org "),
+                ("name", "Name", "\t "),
+            ],
+        );
         assert!(row.is_absent("name"));
         assert_eq!(read(&mut row), "row 7");
         assert_eq!(row.into_errors(), []);
 
-        let mut row = Fields::of_row(8, [("email", ""), ("name", "a\nb"), ("age", "7")]);
+        let mut row = Fields::of_row(
+            8,
+            [
+                ("email", "E-mail", ""),
+                ("name", "Full Name", "a\nb"),
+                ("age", "age", "7"),
+            ],
+        );
         read(&mut row);
         assert_eq!(
             json!(row.into_errors()),
             json!([
-                {"row": 8, "column": "email", "code": "required", "detail": "is required"},
-                {"row": 8, "column": "name", "code": "forbidden_characters", "detail": "must not contain line breaks, control characters or characters that reorder text"},
+                {"row": 8, "column": "E-mail", "code": "required", "detail": "is required"},
+                {"row": 8, "column": "Full Name", "code": "forbidden_characters", "detail": "must not contain line breaks, control characters or characters that reorder text"},
                 {"row": 8, "column": "age", "code": "unknown_field", "detail": "is not a known field"},
             ])
         );
