@@ -121,6 +121,49 @@ fn of_a_file(what: &str, expected: (u16, &'static str)) -> (u16, &'static str) {
     }
 }
 
+#[test]
+fn a_query_parameter_that_is_unknown_or_there_twice_is_refused() {
+    story(async |app| {
+        let gym = Gym::open(app, "iron").await;
+        let before = app.ask::<String>(EVERYTHING_IN_GYMS).await;
+        for route in ROUTES {
+            let sender = gym.sender_of(route);
+            let path = gym.ids.filled_in(route.path());
+            let body = route.whole_body(&gym.ids).map(|body| body.to_string());
+            let mut cases = vec![(format!("{path}?dryRun=true"), "unknown_parameter", "dryRun")];
+            for name in route.query.iter().filter(|name| **name != "status") {
+                // A value that is good for some; what counts is that there are two.
+                let twice = format!("{path}?{name}=true&{name}=true");
+                cases.push((twice, "repeated_parameter", name));
+            }
+            for (path, code, parameter) in cases {
+                let event = sender.event(route.method(), &path, body.as_deref());
+                let response = app.call(&event).await;
+                assert_eq!(response.status, 422, "{path}: {:#}", response.body);
+                let errors = response.body["errors"].as_array().expect("a list");
+                assert!(
+                    errors
+                        .iter()
+                        .any(|error| error["code"] == code && error["parameter"] == parameter),
+                    "{path}: {errors:#?}"
+                );
+            }
+        }
+        let after = app.ask::<String>(EVERYTHING_IN_GYMS).await;
+        assert_eq!(after, before, "a refused request does nothing");
+    });
+}
+
+/// Whatever a route could change.
+const EVERYTHING_IN_GYMS: &str = "SELECT concat_ws('|',
+    (SELECT string_agg(business::text, ';' ORDER BY id) FROM business),
+    (SELECT string_agg(athlete::text, ';' ORDER BY id) FROM athlete),
+    (SELECT string_agg(invitation::text, ';' ORDER BY id) FROM invitation),
+    (SELECT string_agg(workout::text, ';' ORDER BY id) FROM workout),
+    (SELECT string_agg(workout_athlete::text, ';' ORDER BY workout_id, athlete_id) FROM workout_athlete),
+    (SELECT string_agg(completion::text, ';') FROM completion),
+    (SELECT string_agg(waitlist::text, ';') FROM waitlist))";
+
 /// Rows that a request could have left.
 const STORED: &str = "SELECT (SELECT count(*) FROM athlete) + (SELECT count(*) FROM waitlist) + (SELECT count(*) FROM workout)";
 

@@ -3,7 +3,10 @@ use calamine::{
     Data, DataRef, Reader, SheetType, SheetVisible, Xlsx, XlsxError, open_workbook_from_rs,
 };
 use shared::{domain::ErrorCode, platform::problem::FieldError};
-use std::io::{self, Cursor, Read};
+use std::{
+    io::{self, Cursor, Read},
+    panic::catch_unwind,
+};
 use zip::ZipArchive;
 
 /// Parts that a workbook may have: sheets, pictures, notes.
@@ -18,6 +21,11 @@ const MAX_SHEETS: usize = 20;
 /// Reads the first visible sheet of an Excel workbook that has a header; where none has, the first one.
 pub(super) fn read(bytes: &[u8]) -> Result<Table, Unreadable> {
     check(bytes)?;
+    // The reader panics over some numbers that no workbook has, such as that of a cell far beyond the last one.
+    catch_unwind(|| first_table(bytes)).unwrap_or(Err(Unreadable::Damaged))
+}
+
+fn first_table(bytes: &[u8]) -> Result<Table, Unreadable> {
     let mut workbook: Xlsx<_> =
         open_workbook_from_rs(Cursor::new(bytes)).map_err(|error| match error {
             XlsxError::Password => Unreadable::Password,
@@ -228,14 +236,14 @@ mod tests {
     #[test]
     fn a_small_file_that_holds_much_costs_little() {
         let row = |number: usize, cells: &str| format!(r#"<row r="{number}">{cells}</row>"#);
-        let wide: String = (0..400_000)
+        let wide: String = (0..60_000)
             .map(|_| r#"<c t="inlineStr"><is><t>x</t></is></c>"#)
             .collect();
         let long = "x".repeat(5_000_000);
         let repeated: String = (1..=300)
             .map(|number| row(number, &r#"<c t="s"><v>0</v></c>"#.repeat(100)))
             .collect();
-        let deep = "<a>".repeat(500_000);
+        let deep = "<a>".repeat(100_000);
         let promise = format!(r#"<sst xmlns="{MAIN}" uniqueCount="4000000000"></sst>"#);
         for (what, file) in [
             ("many columns", workbook(&row(1, &wide), &texts("x"))),
@@ -260,8 +268,8 @@ mod tests {
             ("a promise of texts", workbook(&row(1, ""), &promise)),
             ("deep XML", workbook(&deep, &texts("x"))),
             (
-                "an unpacked gigabyte",
-                workbook(&row(1, &" ".repeat(200_000_000)), &texts("x")),
+                "more than is unpacked",
+                workbook(&row(1, &" ".repeat(30_000_000)), &texts("x")),
             ),
         ] {
             assert!(file.len() < 1024 * 1024, "{what} is small: {}", file.len());
