@@ -131,7 +131,12 @@ fn a_query_parameter_that_is_unknown_or_there_twice_is_refused() {
             let path = gym.ids.filled_in(route.path());
             let body = route.whole_body(&gym.ids).map(|body| body.to_string());
             let mut cases = vec![(format!("{path}?dryRun=true"), "unknown_parameter", "dryRun")];
-            for name in route.query.iter().filter(|name| **name != "status") {
+            // `status` may be there several times; `q` may have a comma, which is all that API Gateway leaves of a repetition.
+            let once = route
+                .query
+                .iter()
+                .filter(|name| !["status", "q"].contains(name));
+            for name in once {
                 // A value that is good for some; what counts is that there are two.
                 let twice = format!("{path}?{name}=true&{name}=true");
                 cases.push((twice, "repeated_parameter", name));

@@ -49,13 +49,13 @@ const LOCK_TO_INVITE: &str = "-- lock_to_invite
 ///
 /// $1 athletes, $2 seconds of the period in which renewals count, $3 seconds of a double click.
 const INVITATION_HISTORIES: &str = "-- invitation_histories
-    SELECT wanted.id, last.status AS last_status,
+    SELECT wanted.id, last.id AS last_id, last.status AS last_status,
            last.is_renewal AND last.created_at > statement_timestamp() - make_interval(secs => $3)
                AS is_double_click,
            renewed.renewals, renewed.retry_after
     FROM unnest($1) AS wanted (id)
     CROSS JOIN LATERAL (
-        SELECT status, created_at, lag(id) OVER (ORDER BY created_at, id) IS NOT NULL AS is_renewal
+        SELECT id, status, created_at, lag(id) OVER (ORDER BY created_at, id) IS NOT NULL AS is_renewal
         FROM invitation WHERE athlete_id = wanted.id
         ORDER BY created_at DESC, id DESC
         LIMIT 1
@@ -83,11 +83,11 @@ const END_INVITATIONS: &str = "-- end_invitations
 
 /// Makes new invitations, which nobody has the lease on: the relay sends those that are queued.
 ///
-/// $1 athletes, $2 channels, in one order, $3 business, $4 state, $5 days for which they are valid.
+/// $1 athletes, $2 channels, $6 ids, in one order, $3 business, $4 state, $5 days for which they are valid.
 const INVITE_ATHLETES: &str = "-- invite_athletes
-    INSERT INTO invitation (athlete_id, channel, status, attempts, created_at, next_attempt_at, expires_at)
-    SELECT given.id, given.channel, $4, 0, at, at, end_of_day($5, business.time_zone)
-    FROM business, statement_timestamp() AS at, unnest($1, $2) AS given (id, channel)
+    INSERT INTO invitation (id, athlete_id, channel, status, attempts, created_at, next_attempt_at, expires_at)
+    SELECT given.id, given.athlete_id, given.channel, $4, 0, at, at, end_of_day($5, business.time_zone)
+    FROM business, statement_timestamp() AS at, unnest($1, $2, $6) AS given (athlete_id, channel, id)
     WHERE business.id = $3";
 
 /// $1 athletes.
@@ -172,10 +172,12 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let business_id = path_id(request, "business_id", "gym")?;
     let Input { athlete_ids } = Input::read(body(request)?)?;
 
+    let invitation_ids = athlete_ids.iter().map(|id| (*id, Uuid::now_v7())).collect();
     let wanted = Wanted {
         subject,
         business_id,
         athlete_ids,
+        invitation_ids,
     };
     for _ in 0..MAX_DRAWS {
         match app.db.transaction(|tx| wanted.invite(tx, app)).await {
@@ -198,6 +200,8 @@ struct Wanted {
     subject: Subject,
     business_id: Uuid,
     athlete_ids: Vec<Uuid>,
+    /// The ids of the invitations that this request makes, by athlete, however often its transaction is run.
+    invitation_ids: HashMap<Uuid, Uuid>,
 }
 
 impl Wanted {
@@ -229,16 +233,26 @@ impl Wanted {
         let histories: HashMap<Uuid, &Row> = histories.collect();
 
         let mut outcomes: HashMap<Uuid, InviteOutcome> = HashMap::new();
-        let (mut queued, mut channels, mut recoded) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut new, mut recoded) = (Vec::new(), Vec::new());
         let mut in_order: Vec<_> = locked.iter().collect();
         in_order.sort_by_key(|(id, _)| **id);
         for (id, athlete) in in_order {
             let history = histories.get(id);
-            let outcome = outcome(athlete, history.copied());
-            if outcome == InviteOutcome::Queued {
+            let own_id = self.invitation_ids[id];
+            // Where this transaction was committed before its connection died, it finds its own invitations.
+            let is_there = history.is_some_and(|last| last.get::<_, Uuid>("last_id") == own_id);
+            let outcome = if is_there {
+                InviteOutcome::Queued
+            } else {
+                outcome(athlete, history.copied())
+            };
+            if outcome == InviteOutcome::Queued && !is_there {
                 let email: Option<Email> = athlete.get("email");
-                queued.push(*id);
-                channels.push(Channel::to(email.as_ref()));
+                new.push(NewInvitation {
+                    id: own_id,
+                    athlete_id: *id,
+                    channel: Channel::to(email.as_ref()),
+                });
                 let was_revoked = history.is_some_and(|last| {
                     last.get::<_, InvitationStatus>("last_status") == InvitationStatus::Revoked
                 });
@@ -255,7 +269,7 @@ impl Wanted {
             tx.query(CHANGE_CODES, &codes).await?;
         }
         let status = InvitationStatus::Queued;
-        invite(&tx, app, self.business_id, status, &queued, &channels).await?;
+        invite(&tx, app, self.business_id, status, &new).await?;
         let mut athletes = read_athletes(&tx, app, &ids).await?;
 
         let items = self.athlete_ids.iter().map(|id| {
@@ -293,27 +307,37 @@ fn outcome(athlete: &Row, history: Option<&Row>) -> InviteOutcome {
     }
 }
 
+/// An invitation that is to be made.
+pub(crate) struct NewInvitation {
+    pub(crate) id: Uuid,
+    pub(crate) athlete_id: Uuid,
+    pub(crate) channel: Channel,
+}
+
 /// Ends the open invitations of athletes who are locked, and makes new ones.
 pub(crate) async fn invite(
     tx: &Transaction,
     app: &App,
     business_id: Uuid,
     status: InvitationStatus,
-    athlete_ids: &[Uuid],
-    channels: &[Channel],
+    new: &[NewInvitation],
 ) -> Result<(), QueryError> {
-    if athlete_ids.is_empty() {
+    if new.is_empty() {
         return Ok(());
     }
+    let athlete_ids: Vec<Uuid> = new.iter().map(|new| new.athlete_id).collect();
+    let channels: Vec<Channel> = new.iter().map(|new| new.channel).collect();
+    let ids: Vec<Uuid> = new.iter().map(|new| new.id).collect();
     let athletes: Parameter<'_> = (&athlete_ids, Type::UUID_ARRAY);
     tx.query(END_INVITATIONS, std::slice::from_ref(&athletes))
         .await?;
-    let parameters: [Parameter<'_>; 5] = [
+    let parameters: [Parameter<'_>; 6] = [
         athletes,
         (&channels, Type::TEXT_ARRAY),
         (&business_id, Type::UUID),
         (&status, Type::TEXT),
         (&app.invitation_days, Type::INT4),
+        (&ids, Type::UUID_ARRAY),
     ];
     tx.query(INVITE_ATHLETES, &parameters).await.map(drop)
 }

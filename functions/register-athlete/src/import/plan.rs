@@ -2,7 +2,7 @@ use super::candidates::Candidate;
 use crate::{
     app::App,
     athlete::{Athlete, roster_columns},
-    invite::{invite, read_athletes},
+    invite::{NewInvitation, invite, read_athletes},
     registration::{Registration, is_one_person},
 };
 use shared::{
@@ -388,17 +388,13 @@ impl<'a> Plan<'a> {
             (&shares, Type::BOOL_ARRAY),
         ];
         let rows = tx.query(ADD_ADDRESSES, &parameters).await?;
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.get("id")).collect();
-        let channels = vec![Channel::Email; ids.len()];
-        invite(
-            tx,
-            app,
-            self.gym.business_id,
-            self.gym.status,
-            &ids,
-            &channels,
-        )
-        .await
+        let new = rows.iter().map(|row| NewInvitation {
+            id: Uuid::now_v7(),
+            athlete_id: row.get("id"),
+            channel: Channel::Email,
+        });
+        let new: Vec<NewInvitation> = new.collect();
+        invite(tx, app, self.gym.business_id, self.gym.status, &new).await
     }
 
     /// Reads the athletes as the roster shows them now: also those who were there may share their contact by now.
