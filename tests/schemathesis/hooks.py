@@ -5,7 +5,8 @@ import re
 import uuid
 
 import schemathesis
-from schemathesis.openapi.checks import AcceptedNegativeData, RejectedPositiveData
+from schemathesis.core.failures import AcceptedNegativeData
+from schemathesis.openapi.checks import RejectedPositiveData
 
 # The cursors that each list has given.
 cursors: dict[str, str] = {}
