@@ -89,6 +89,9 @@ fn every_response_is_one_that_the_contract_names() {
 async fn schemathesis(system: &'static System) -> Vec<Value> {
     let owner = system.visitor("owner@schema.example");
     let (gym, athletes) = owns_and_trains(&owner, "owner@schema.example").await;
+    let gym_id = gym.parse().expect("an id");
+    let removed = owner.registers(gym_id, "cyd@schema.example").await;
+    let removed = removed["id"].as_str().expect("an id");
     let directory = tempfile::tempdir().expect("a directory can be made");
     let identities = directory.path().join("identities.json");
     let stranger = system.visitor("stranger@schema.example");
@@ -123,6 +126,7 @@ async fn schemathesis(system: &'static System) -> Vec<Value> {
         .env("IDENTITIES", &identities)
         .env("GYM", &gym)
         .env("ATHLETES", athletes.join(" "))
+        .env("REMOVED", removed)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .kill_on_drop(true);
