@@ -6,8 +6,8 @@ use fuzz::{Functions, mutate};
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 use record_mail_events::Report;
 use serde_json::Value;
+use shared::domain::Subject;
 use std::sync::LazyLock;
-use uuid::Uuid;
 
 static FUNCTIONS: LazyLock<Functions> = LazyLock::new(Functions::new);
 
@@ -58,8 +58,9 @@ fn request(text: &str, event: &Value) {
 }
 
 fn is_signed_in(event: &Value) -> bool {
-    let sub = &event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"];
-    sub.as_str().is_some_and(|sub| sub.parse::<Uuid>().is_ok())
+    let claims = &event["requestContext"]["authorizer"]["jwt"]["claims"];
+    let sub = claims["sub"].as_str();
+    sub.is_some_and(|sub| sub.parse::<Subject>().is_ok()) && claims["token_use"] != "access"
 }
 
 /// Texts of ours are written with these characters alone; one that repeats what was sent would soon have others.

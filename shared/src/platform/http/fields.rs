@@ -45,6 +45,9 @@ pub fn json_object(bytes: &[u8]) -> Result<Fields, Problem> {
     }
 }
 
+/// Characters of a field's name that a detail repeats.
+const MAX_NAME: usize = 60;
+
 /// JSON in which no object has a name twice (RFC 8259, section 4): of two values under one name the last would win, without a
 /// word.
 struct OnceEach(Value);
@@ -104,7 +107,8 @@ impl<'de> Visitor<'de> for OnceEachVisitor {
         let mut fields = Map::new();
         while let Some((name, OnceEach(value))) = object.next_entry::<String, _>()? {
             if fields.contains_key(&name) {
-                let twice = format_args!("The field {name:?} is there twice");
+                let name: String = name.chars().take(MAX_NAME).collect();
+                let twice = format_args!("The field \"{}\" is there twice", name.escape_default());
                 return Err(de::Error::custom(twice));
             }
             fields.insert(name, value);
