@@ -347,7 +347,7 @@ def test_every_rule_is_broken_once():
 
 
 # One sample of each kind that the function reads.
-FATES = ["delivered", "bounced-for-good", "complained", "rejected", "rendering-failed"]
+FATES = ["delivered", "delayed", "bounced-for-good", "complained", "rejected", "rendering-failed"]
 
 
 def matches(pattern, event):
@@ -386,6 +386,6 @@ def test_other_events_do_not(pattern, name):
 
 def test_ses_publishes_what_the_rule_asks_for(pattern):
     published = properties(RAW, "MailEventsToEventBridge")["EventDestination"]["MatchingEventTypes"]
-    kinds = {sample(name)["detail"]["eventType"].upper().replace(" ", "_") for name in FATES}
+    kinds = {sample(name)["detail"]["eventType"].replace("DeliveryDelay", "Delivery_Delay").upper().replace(" ", "_") for name in FATES}
     assert kinds == set(published)
     assert {sample(name)["detail-type"] for name in FATES} == set(pattern["detail-type"])
