@@ -19,10 +19,10 @@ struct Gym {
 pub async fn walk(base_url: &str) -> Result<()> {
     let mut client = Client::new(base_url)?;
     let gym = open_gym(&mut client).await?;
-    let bruno = join_by_email(&mut client, &gym).await?;
+    let nico = join_by_email(&mut client, &gym).await?;
     let carla = join_by_code(&mut client, &gym).await?;
     import_spreadsheet(&mut client, &gym).await?;
-    let workout = assign_workout(&mut client, &gym, &[bruno, carla]).await?;
+    let workout = assign_workout(&mut client, &gym, &[nico, carla]).await?;
     follow_workout(&mut client, &workout).await?;
     join_waitlist(&mut client).await
 }
@@ -49,11 +49,11 @@ async fn open_gym(client: &mut Client) -> Result<Gym> {
 
 /// Gives the athlete's id.
 async fn join_by_email(client: &mut Client, gym: &Gym) -> Result<String> {
-    client.step("She registers Bruno, who is invited by mail.");
-    let athlete = register(client, gym, "bruno@example.com", "Bruno Conti").await?;
+    client.step("She registers Nico, who is invited by mail.");
+    let athlete = register(client, gym, "nico@example.com", "Nico Conti").await?;
 
-    client.step("The mail is in Bruno's inbox.");
-    let mail = client.mail_to("bruno@example.com").await?;
+    client.step("The mail is in Nico's inbox.");
+    let mail = client.mail_to("nico@example.com").await?;
     let code = text(&athlete, "/athlete_code")?;
     let line = mail.text.lines().map(str::trim).find(|line| *line == code);
     client.show(&format!("Subject: {}", mail.subject.unwrap_or_default()));
@@ -63,10 +63,10 @@ async fn join_by_email(client: &mut Client, gym: &Gym) -> Result<String> {
         line.is_some(),
     )?;
 
-    client.step("Bruno signs up with the address that was invited: that is enough to link him.");
-    let bruno = client.sign_in("Bruno@Example.com", "Bruno Conti").await?;
+    client.step("Nico signs up with the address that was invited: that is enough to link him.");
+    let nico = client.sign_in("Nico@Example.com", "Nico Conti").await?;
     let linked = client
-        .send(post("/signup-link", json!({})).by(&bruno))
+        .send(post("/signup-link", json!({})).by(&nico))
         .await?;
     client.check("he is linked by his email", is_linked_by(&linked, "email"))?;
     text(&athlete, "/id")
@@ -112,8 +112,8 @@ async fn join_by_code(client: &mut Client, gym: &Gym) -> Result<String> {
 }
 
 async fn import_spreadsheet(client: &mut Client, gym: &Gym) -> Result<()> {
-    client.step("Olivia imports her spreadsheet, in which Bruno is once more.");
-    let table = "Full_Name;Email\nBruno Conti;bruno@example.com\nElsa Greco;elsa@example.com\nFabio Neri;fabio@example.com\n";
+    client.step("Olivia imports her spreadsheet, in which Nico is once more.");
+    let table = "Full_Name;Email\nNico Conti;nico@example.com\nElsa Greco;elsa@example.com\nFabio Neri;fabio@example.com\n";
     let import = format!("/businesses/{}/athletes/import", gym.id);
     let imported = client.send(post_csv(&import, table).by(&gym.owner)).await?;
     let items = imported["items"].as_array().into_iter().flatten();
@@ -155,13 +155,13 @@ async fn assign_workout(client: &mut Client, gym: &Gym, athletes: &[String]) -> 
 }
 
 async fn follow_workout(client: &mut Client, workout: &str) -> Result<()> {
-    client.step("Bruno finds it among his workouts, and does it.");
-    let bruno = client.sign_in("bruno@example.com", "Bruno Conti").await?;
-    let mine = client.send(get("/me/workouts").by(&bruno)).await?;
+    client.step("Nico finds it among his workouts, and does it.");
+    let nico = client.sign_in("nico@example.com", "Nico Conti").await?;
+    let mine = client.send(get("/me/workouts").by(&nico)).await?;
     client.check("it is there", mine["items"][0]["workout_id"] == workout)?;
     let done = json!({"selected": true, "completed": true});
     let changed = client
-        .send(patch(&format!("/me/workouts/{workout}"), done).by(&bruno))
+        .send(patch(&format!("/me/workouts/{workout}"), done).by(&nico))
         .await?;
     client.check(
         "it is completed",
