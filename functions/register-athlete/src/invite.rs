@@ -88,7 +88,8 @@ const INVITE_ATHLETES: &str = "-- invite_athletes
     INSERT INTO invitation (id, athlete_id, channel, status, attempts, created_at, next_attempt_at, expires_at)
     SELECT given.id, given.athlete_id, given.channel, $4, 0, at, at, end_of_day($5, business.time_zone)
     FROM business, statement_timestamp() AS at, unnest($1, $2, $6) AS given (athlete_id, channel, id)
-    WHERE business.id = $3";
+    WHERE business.id = $3
+    ON CONFLICT (id) DO NOTHING";
 
 /// $1 athletes.
 const READ_ATHLETES: &str = concat!(
