@@ -15,7 +15,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// What changes: whether the athlete follows the workout now, whether they have done it, and what an own one is called.
+/// The change of a workout of the caller: selected or not, done or not, and the name and description of an own one.
 struct MyChange {
     selected: Option<bool>,
     completed: Option<bool>,
@@ -46,7 +46,7 @@ impl MyChange {
         }))
     }
 
-    /// What of it only an own workout can have, as the fields' names.
+    /// The names of the fields in it that only an own workout can have.
     fn of_own_alone(&self) -> Vec<&'static str> {
         let name = self.name.as_ref().map(|_| "name");
         let description = self.description.is_change().then_some("description");
@@ -98,7 +98,7 @@ const TAKE_COMPLETIONS_BACK: &str = "-- take_completions_back
     USING unnest($1, $2) AS last (id, athlete_id)
     WHERE completion.id = last.id AND completion.athlete_id = last.athlete_id AND last.athlete_id = ANY ($3)";
 
-/// What has become of the change.
+/// The outcome of the change.
 enum Outcome {
     /// The caller's rows of the workout; none where it is not theirs.
     Now(Vec<Row>),

@@ -41,7 +41,7 @@ const LIST_COMPLETIONS: &str = "-- list_completions
     ) AS done ON true
     ORDER BY done.completed_at DESC, done.id DESC";
 
-/// What was noted with this id: all of it, or nothing yet. $1 caller, $2 id.
+/// The completion with this id; no row if it was not noted. $1 caller, $2 id.
 const READ_COMPLETION: &str = "-- read_completion
     SELECT id, completed_at, array_agg(athlete_id ORDER BY athlete_id) AS athlete_ids FROM completion
     WHERE id = $2 AND user_id = (SELECT id FROM caller($1))

@@ -31,7 +31,7 @@ pub(crate) enum Locked {
     /// One that the caller wrote for themselves.
     Own {
         athlete_id: Uuid,
-        /// Whether the caller is that athlete still.
+        /// True while the caller is that athlete, false once they have left or were removed.
         is_member: bool,
     },
     /// It is neither.

@@ -9,7 +9,7 @@ use shared::platform::{
 };
 use uuid::Uuid;
 
-/// What is shown of `mine`, rows of assigned and own workouts of the caller's, $1.
+/// The columns of `mine`, which are the assigned and the own workouts of the caller, $1.
 macro_rules! shown {
     () => {
         "mine.kind, mine.id, mine.workout_id, workout.name, mine.athlete_id, business.id AS business_id,
