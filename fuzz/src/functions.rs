@@ -18,8 +18,8 @@ use tokio::runtime::{Builder, Runtime};
 
 /// The functions, with a database that is not there.
 ///
-/// A handler waits for nothing before its statement. So it is polled once: either it has answered then, or the event got as far
-/// as the database, and the handler is given up.
+/// A handler waits for nothing before its statement. So it is polled once: either it has answered
+/// then, or the event got as far as the database, and the handler is given up.
 pub struct Functions {
     app: App,
     registrar: register_athlete::App,
@@ -81,8 +81,8 @@ impl Functions {
         routes.find(|route| route.method == method && route.path == path)
     }
 
-    /// What a route's function answers to an event by itself, which the contract has been found to allow; none where it asks
-    /// the database.
+    /// What a route's function answers to an event by itself, which the contract has been found to
+    /// allow; none where it asks the database.
     #[must_use]
     pub fn invoke(&self, route: &Route, event: &str) -> Option<Response> {
         let _timers = self.timers.enter();

@@ -1,4 +1,5 @@
-//! What the targets in `targets/` have in common: the functions without a database, and how an event is changed into another.
+//! What the targets in `targets/` have in common: the functions without a database, and how an
+//! event is changed into another.
 
 mod functions;
 mod mutation;

@@ -7,10 +7,12 @@ use std::{fs, path::Path, sync::LazyLock};
 /// How much longer a text may get at once.
 const ROOM: usize = 64;
 
-/// Changes an event in one place, so that it still is one, most of the time: bytes that are changed anywhere would test the
-/// parser of JSON, again and again. The body is seen through, where it is JSON itself.
+/// Changes an event in one place, so that it still is one, most of the time: bytes that are changed
+/// anywhere would test the parser of JSON, again and again. The body is seen through, where it is
+/// JSON itself.
 ///
-/// It has the form that libFuzzer wants of a mutator: the first `size` bytes of `data` become another event of at most `max_size`.
+/// It has the form that libFuzzer wants of a mutator: the first `size` bytes of `data` become
+/// another event of at most `max_size`.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut random = Rng::with_seed(seed.into());
     let event = serde_json::from_slice(&data[..size]).ok();
@@ -29,7 +31,8 @@ pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize
 
 fn changed(event: Value, random: &mut Rng) -> String {
     let mut event = with_open_body(event);
-    // Each member of the event is as likely as any other: the body has the same chance as the version.
+    // Each member of the event is as likely as any other: the body has the same chance as the
+    // version.
     let place = match &mut event {
         Value::Object(fields) if !fields.is_empty() => {
             let position = random.usize(..fields.len());

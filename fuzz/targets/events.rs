@@ -1,4 +1,5 @@
-//! What API Gateway and EventBridge hand to the functions: any event. An input is the event's JSON, as in `events/`.
+//! What API Gateway and EventBridge hand to the functions: any event. An input is the event's JSON,
+//! as in `events/`.
 
 #![no_main]
 
@@ -63,7 +64,8 @@ fn is_signed_in(event: &Value) -> bool {
     sub.is_some_and(|sub| sub.parse::<Subject>().is_ok()) && claims["token_use"] != "access"
 }
 
-/// Texts of ours are written with these characters alone; one that repeats what was sent would soon have others.
+/// Texts of ours are written with these characters alone; one that repeats what was sent would soon
+/// have others.
 fn is_ours(detail: &str) -> bool {
     !detail.is_empty() && detail.chars().all(|c| matches!(c, ' '..='~' | '…'))
 }

@@ -1,5 +1,5 @@
-//! Files that are uploaded to be imported: whatever they are, they are read or refused, and what is said of them is bounded. Half
-//! of them are workbooks whose parts are made up.
+//! Files that are uploaded to be imported: whatever they are, they are read or refused, and what is
+//! said of them is bounded. Half of them are workbooks whose parts are made up.
 
 #![no_main]
 
@@ -61,7 +61,8 @@ fuzz_target!(init: pass_over_panics_of_the_reader(), |file: File<'_>| {
     }
 });
 
-/// libFuzzer takes every panic for a crash. One of the crates that read workbooks is caught, and the file refused.
+/// libFuzzer takes every panic for a crash. One of the crates that read workbooks is caught, and
+/// the file refused.
 fn pass_over_panics_of_the_reader() {
     let crash = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {

@@ -1,5 +1,5 @@
-//! The same athletes in a spreadsheet and in JSON: what the one import takes the other takes, and what the one refuses the
-//! other refuses for the same reasons.
+//! The same athletes in a spreadsheet and in JSON: what the one import takes the other takes, and
+//! what the one refuses the other refuses for the same reasons.
 
 #![no_main]
 
@@ -72,7 +72,8 @@ fuzz_target!(|table: Table<'_>| -> Corpus {
     Corpus::Keep
 });
 
-/// The table's rows, without what only a spreadsheet has: blank rows, and what stands for bytes that were no UTF-8.
+/// The table's rows, without what only a spreadsheet has: blank rows, and what stands for bytes
+/// that were no UTF-8.
 fn rows(table: &Table<'_>) -> Vec<[String; 4]> {
     let whole = |text: String| text.replace(char::REPLACEMENT_CHARACTER, "");
     let rows = table.athletes.iter();

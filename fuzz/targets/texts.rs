@@ -52,7 +52,8 @@ fuzz_target!(|text: &str| {
     }
 });
 
-/// RFC 5321, section 4.5.3.1: 64 octets before the @, 255 after it. Nothing in it ends a header or adds another address.
+/// RFC 5321, section 4.5.3.1: 64 octets before the @, 255 after it. Nothing in it ends a header or
+/// adds another address.
 fn is_an_address(address: &str) {
     let (local_part, domain) = address.rsplit_once('@').expect("an @");
     assert!(

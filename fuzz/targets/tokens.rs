@@ -1,5 +1,5 @@
-//! What clients are given and bring back: codes and cursors. Whatever they stand for, they are read as what they were, and one
-//! that was changed on the way is not read at all.
+//! What clients are given and bring back: codes and cursors. Whatever they stand for, they are read
+//! as what they were, and one that was changed on the way is not read at all.
 
 #![no_main]
 

@@ -120,8 +120,8 @@ impl Aws {
         self.server.stop().await
     }
 
-    /// A client for Secrets Manager. Made for every use: its connections live on the runtime of the first, which in tests
-    /// ends before the next one begins.
+    /// A client for Secrets Manager. Made for every use: its connections live on the runtime of the
+    /// first, which in tests ends before the next one begins.
     fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -147,7 +147,8 @@ fn credentials() -> Credentials {
     Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "the local stack")
 }
 
-/// Takes away what the developer's shell says about AWS: a profile or a role there must not change what runs here.
+/// Takes away what the developer's shell says about AWS: a profile or a role there must not change
+/// what runs here.
 pub fn strip_aws_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("AWS_")) {

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use crate::workspace::{Workspace, cargo};
 
-/// The variable with a directory of programs that are run in the place of the functions' binaries: those of another processor, for
-/// instance, each behind an emulator.
+/// The variable with a directory of programs that are run in the place of the functions' binaries:
+/// those of another processor, for instance, each behind an emulator.
 const FUNCTIONS: &str = "LOCAL_FUNCTIONS";
 
 /// The binaries of the workspace, by name.
@@ -30,11 +30,12 @@ struct Target {
     name: String,
 }
 
-/// Builds the binaries of the workspace's default members, with the profile of this very program. Cargo's progress shows on
-/// standard error.
+/// Builds the binaries of the workspace's default members, with the profile of this very program.
+/// Cargo's progress shows on standard error.
 ///
-/// The default members, and not the functions alone, are the packages that `cargo test` and `cargo dev` select too: their
-/// dependencies have the same features everywhere, and are compiled once. All members would be too many: `fuzz` needs C++.
+/// The default members, and not the functions alone, are the packages that `cargo test` and `cargo
+/// dev` select too: their dependencies have the same features everywhere, and are compiled once.
+/// All members would be too many: `fuzz` needs C++.
 pub fn binaries(workspace: &Workspace) -> Result<Binaries> {
     let mut command = cargo();
     command

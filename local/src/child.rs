@@ -1,7 +1,8 @@
 //! Child processes that never outlive their owner, not even when the owner is killed with SIGKILL.
 //!
-//! A destructor can't promise that, and Linux's parent-death signal exists on Linux alone. A pipe can: `guard.sh` runs the
-//! program and stops it as soon as the pipe that this process holds is closed, which the system does for the dead.
+//! A destructor can't promise that, and Linux's parent-death signal exists on Linux alone. A pipe
+//! can: `guard.sh` runs the program and stops it as soon as the pipe that this process holds is
+//! closed, which the system does for the dead.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -57,7 +58,8 @@ fn guarded_with_grace(
 ) -> Command {
     let mut command = Command::new("/bin/sh");
     command
-        // By way of a variable, so that lists of processes show what is run and not how it is guarded.
+        // By way of a variable, so that lists of processes show what is run and not how it is
+        // guarded.
         .args(["-c", r#"eval "$GUARD""#, "guard", stop.signal()])
         .env("GUARD", include_str!("guard.sh"))
         .arg(grace.as_secs().to_string())
@@ -66,7 +68,8 @@ fn guarded_with_grace(
     command
 }
 
-/// A running program. Dropping it stops the program without waiting for its end; [`Child::stop`] waits.
+/// A running program. Dropping it stops the program without waiting for its end; [`Child::stop`]
+/// waits.
 #[derive(Debug)]
 pub struct Child {
     name: String,
@@ -79,7 +82,8 @@ pub struct Child {
 impl Child {
     /// Starts a command made by [`guarded`]. Its output is added to the file `log`.
     ///
-    /// It gets a process group of its own, so that Ctrl-C at the terminal reaches its owner alone, which then stops it in order.
+    /// It gets a process group of its own, so that Ctrl-C at the terminal reaches its owner alone,
+    /// which then stops it in order.
     pub fn spawn(name: impl Into<String>, mut command: Command, log: &Path) -> Result<Self> {
         let name = name.into();
         let output = File::options()
@@ -111,7 +115,8 @@ impl Child {
             .with_context(|| format!("can't tell whether {} runs", self.name))
     }
 
-    /// Waits until `probe` answers true. Fails, with the end of the log, when the program ends first or `within` has passed.
+    /// Waits until `probe` answers true. Fails, with the end of the log, when the program ends
+    /// first or `within` has passed.
     pub async fn ready<F>(&self, within: Duration, mut probe: impl FnMut() -> F) -> Result<()>
     where
         F: Future<Output = bool>,
@@ -196,7 +201,8 @@ fn read_tail(log: &Path) -> std::io::Result<String> {
 mod tests {
     use super::*;
 
-    /// Runs `script` in a shell under the guard; the directory holds its log, and the file `pid` if it writes one.
+    /// Runs `script` in a shell under the guard; the directory holds its log, and the file `pid` if
+    /// it writes one.
     fn start(script: &str, directory: &Path, remove: Option<&Path>, grace: u64) -> Child {
         let mut command = guarded_with_grace(
             "/bin/sh",

@@ -1,9 +1,11 @@
 //! API Gateway on the loopback address, made from the same `template.yaml`.
 //!
-//! A request passes the same stages as in an HTTP API with payload format 2.0: its route is looked up, its token checked, it
-//! becomes an event for the function, and what the function returns becomes the answer. Throttling and CORS are left out.
+//! A request passes the same stages as in an HTTP API with payload format 2.0: its route is looked
+//! up, its token checked, it becomes an event for the function, and what the function returns
+//! becomes the answer. Throttling and CORS are left out.
 //!
-//! The parts that are not on AWS are under `/_local`: the issuer of tokens, the inbox, and a page in the app's place.
+//! The parts that are not on AWS are under `/_local`: the issuer of tokens, the inbox, and a page
+//! in the app's place.
 
 mod answer;
 mod authorizer;
@@ -145,7 +147,8 @@ impl Shared {
             ));
             Refusal::TimedOut
         })?;
-        // The caller learns as little as from API Gateway; the developer at the terminal learns why.
+        // The caller learns as little as from API Gateway; the developer at the terminal learns
+        // why.
         let failed = |why: &str| {
             progress(format_args!("{function} failed: {why}"));
             Refusal::FunctionFailed

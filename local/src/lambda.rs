@@ -1,4 +1,5 @@
-//! Lambda on the loopback address: the functions' own binaries, fed by a runtime API as Lambda has it.
+//! Lambda on the loopback address: the functions' own binaries, fed by a runtime API as Lambda has
+//! it.
 
 mod api;
 mod environment;
@@ -25,9 +26,11 @@ use function::{End, Function};
 /// The way in which functions are run.
 #[derive(Clone, Copy, Debug)]
 pub enum Instances {
-    /// One environment for each function that takes up to so many invocations at once, as on Lambda Managed Instances.
+    /// One environment for each function that takes up to so many invocations at once, as on Lambda
+    /// Managed Instances.
     Concurrent(u16),
-    /// So many environments for each function that take one invocation at a time, as Lambda has always done.
+    /// So many environments for each function that take one invocation at a time, as Lambda has
+    /// always done.
     Serial(u16),
 }
 
@@ -51,8 +54,8 @@ pub enum Outcome {
 }
 
 impl Lambda {
-    /// Starts functions from their binaries, with the environment variables of each besides those that Lambda sets. The API is
-    /// on the preferred port if that is free, else on any.
+    /// Starts functions from their binaries, with the environment variables of each besides those
+    /// that Lambda sets. The API is on the preferred port if that is free, else on any.
     pub async fn start(
         preferred_port: Option<u16>,
         functions: &[template::Function],
@@ -118,7 +121,8 @@ impl Lambda {
         self.functions.keys().map(String::as_str)
     }
 
-    /// The number of processes of the functions that have ended by themselves since the start, and were replaced.
+    /// The number of processes of the functions that have ended by themselves since the start, and
+    /// were replaced.
     pub fn crashes(&self) -> usize {
         self.functions
             .values()

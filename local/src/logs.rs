@@ -11,15 +11,16 @@ use crate::workspace::Workspace;
 /// How long the logs of earlier runs are kept.
 const KEPT: Duration = Duration::from_hours(24);
 
-/// A directory of its own for every run, so that two runs at once don't write into each other's files.
+/// A directory of its own for every run, so that two runs at once don't write into each other's
+/// files.
 #[derive(Clone, Debug)]
 pub struct Logs {
     directory: PathBuf,
 }
 
 impl Logs {
-    /// Makes a directory under `target/local/logs`, named after this process and how many it has made before, and removes those of
-    /// runs long past.
+    /// Makes a directory under `target/local/logs`, named after this process and how many it has
+    /// made before, and removes those of runs long past.
     pub fn new(workspace: &Workspace) -> Result<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let all = workspace.local()?.join("logs");
@@ -44,7 +45,8 @@ impl Logs {
     }
 }
 
-/// Old logs are only in the way: what can't be removed, or is being removed by another run, stays without a word.
+/// Old logs are only in the way: what can't be removed, or is being removed by another run, stays
+/// without a word.
 fn remove_old(all: &Path) {
     let Ok(entries) = std::fs::read_dir(all) else {
         return;

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Result, bail};
 
-/// Below the range from which Linux and macOS take the ports of outgoing connections: between the moment a port is found free
-/// and the moment the program that needs it listens, no connection takes it.
+/// Below the range from which Linux and macOS take the ports of outgoing connections: between the
+/// moment a port is found free and the moment the program that needs it listens, no connection
+/// takes it.
 const FIRST: u16 = 20_000;
 const LAST: u16 = 31_999;
 

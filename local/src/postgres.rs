@@ -32,7 +32,8 @@ const PREFIX: &str = "onboarding_";
 /// How long a private server may take until it answers.
 const STARTUP: Duration = Duration::from_secs(30);
 
-/// How old a database on a server that is not ours must be to count as left over from a run that was killed.
+/// How old a database on a server that is not ours must be to count as left over from a run that
+/// was killed.
 const LEFT_OVER: Duration = Duration::from_hours(24);
 
 /// What has to be encoded in the parts of a URL.
@@ -42,7 +43,8 @@ const UNSAFE_IN_URL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// A PostgreSQL server: the one that `DATABASE_URL` names, or a private one that lives as long as this value.
+/// A PostgreSQL server: the one that `DATABASE_URL` names, or a private one that lives as long as
+/// this value.
 #[derive(Debug)]
 pub struct Postgres {
     config: Config,
@@ -59,9 +61,9 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Takes the server of `DATABASE_URL`, or starts a private one: with the PostgreSQL of this machine or, where there is none
-    /// or `LOCAL_POSTGRES=wheel` asks for it, with one from a Python wheel. With `LOCAL_POOLER=pgbouncer` the functions reach it
-    /// by way of a pooler.
+    /// Takes the server of `DATABASE_URL`, or starts a private one: with the PostgreSQL of this
+    /// machine or, where there is none or `LOCAL_POSTGRES=wheel` asks for it, with one from a
+    /// Python wheel. With `LOCAL_POOLER=pgbouncer` the functions reach it by way of a pooler.
     pub async fn start(workspace: &Workspace, tools: &Tools, logs: &Logs) -> Result<Self> {
         // First: what can't be had is told before anything is started.
         let program = pooler::wanted()?;
@@ -152,8 +154,8 @@ impl Postgres {
         )
     }
 
-    /// How the functions connect to a database, by way of the pooler if there is one, as RDS writes it into its secret in Secrets
-    /// Manager: as the role that the migrations have made for them.
+    /// How the functions connect to a database, by way of the pooler if there is one, as RDS writes
+    /// it into its secret in Secrets Manager: as the role that the migrations have made for them.
     pub fn secret(&self, database: &str) -> Value {
         let login = self.functions_login();
         self.secret_of(database, &login.username, &login.password)
@@ -200,7 +202,8 @@ impl Postgres {
         ]
     }
 
-    /// Connects to a database, past any pooler. The connection's other half runs as a task until the client is dropped.
+    /// Connects to a database, past any pooler. The connection's other half runs as a task until
+    /// the client is dropped.
     pub async fn connect(&self, database: &str) -> Result<Client> {
         let url = self.url(database);
         connect(&self.config(database))
@@ -208,7 +211,8 @@ impl Postgres {
             .with_context(|| format!("can't connect to {url}"))
     }
 
-    /// A new database with every migration applied and nothing in it, named after its purpose. Takes about 0.1 s.
+    /// A new database with every migration applied and nothing in it, named after its purpose.
+    /// Takes about 0.1 s.
     pub async fn migrated_database(&self, purpose: &str) -> Result<String> {
         let template = self.migrated_template().await?;
         let name = unique_name(purpose)?;
@@ -216,7 +220,8 @@ impl Postgres {
         Ok(name)
     }
 
-    /// The database from which [`Postgres::migrated_database`] clones: made and migrated at the first call.
+    /// The database from which [`Postgres::migrated_database`] clones: made and migrated at the
+    /// first call.
     pub async fn migrated_template(&self) -> Result<&str> {
         let name = self
             .template
@@ -267,7 +272,8 @@ impl Postgres {
         self.end_server_connections(database).await
     }
 
-    /// Ends every connection that the server has to a database: the functions' own, or those that a pooler lends them.
+    /// Ends every connection that the server has to a database: the functions' own, or those that a
+    /// pooler lends them.
     pub async fn end_server_connections(&self, database: &str) -> Result<()> {
         self.administer(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -286,7 +292,8 @@ impl Postgres {
             .with_context(|| format!("this SQL fails on {database}: {sql:.200}"))
     }
 
-    /// Runs a statement that no particular database is needed for, on the one that the server was given with.
+    /// Runs a statement that no particular database is needed for, on the one that the server was
+    /// given with.
     async fn administer(&self, statement: &str) -> Result<()> {
         let database = self.config.get_dbname().unwrap_or(&self.user);
         self.run(database, statement).await
@@ -307,7 +314,8 @@ impl Postgres {
             .await
     }
 
-    /// Stops the pooler, and a private server; on one that was given, drops the databases that this process has made.
+    /// Stops the pooler, and a private server; on one that was given, drops the databases that this
+    /// process has made.
     pub async fn stop(&self) -> Result<()> {
         if let Some(pooler) = &self.pooler {
             pooler.stop().await?;
@@ -323,7 +331,8 @@ impl Postgres {
         Ok(())
     }
 
-    /// Drops what earlier runs, killed before they could clean up, have left on a server that is not ours.
+    /// Drops what earlier runs, killed before they could clean up, have left on a server that is
+    /// not ours.
     async fn drop_left_over(&self) -> Result<()> {
         let now = unix_seconds();
         for name in self.made_databases().await? {
@@ -373,7 +382,8 @@ async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
     Ok(client)
 }
 
-/// `onboarding_<time>_<process>_<random>_<purpose>`: tells later who made it and when. PostgreSQL cuts names at 63 bytes.
+/// `onboarding_<time>_<process>_<random>_<purpose>`: tells later who made it and when. PostgreSQL
+/// cuts names at 63 bytes.
 fn unique_name(purpose: &str) -> Result<String> {
     let (time, process, random) = (unix_seconds(), std::process::id(), getrandom::u32()?);
     let mut name = format!("{PREFIX}{time}_{process}_{random:08x}_{purpose}");

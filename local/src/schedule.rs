@@ -10,7 +10,8 @@ use crate::lambda::{Lambda, Outcome};
 use crate::progress;
 use crate::template::Function;
 
-/// The schedules of these functions, running until this value is dropped. The first invocation comes after the first interval.
+/// The schedules of these functions, running until this value is dropped. The first invocation
+/// comes after the first interval.
 pub fn start(functions: &[Function], lambda: &Arc<Lambda>) -> JoinSet<()> {
     let mut schedules = JoinSet::new();
     for function in functions {

@@ -9,7 +9,8 @@ use crate::postgres::Postgres;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
 
-/// PostgreSQL and moto, running. Enough for tests that call a function's handler in their own process.
+/// PostgreSQL and moto, running. Enough for tests that call a function's handler in their own
+/// process.
 #[derive(Debug)]
 pub struct Services {
     /// Where everything is.
@@ -30,7 +31,8 @@ impl Services {
         Self::start_with(Postgres::start).await
     }
 
-    /// The same with a PostgreSQL server of its own, whatever `DATABASE_URL` says: one that may be restarted.
+    /// The same with a PostgreSQL server of its own, whatever `DATABASE_URL` says: one that may be
+    /// restarted.
     pub async fn start_private() -> Result<Self> {
         Self::start_with(Postgres::start_private).await
     }

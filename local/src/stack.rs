@@ -36,14 +36,16 @@ pub struct Options {
     pub schedules: bool,
     /// True where the database has the data of [`large`] in it too.
     pub large: bool,
-    /// The functions' secret, which leads to a database that is there; `None` makes one with the sample rows, and its secret.
+    /// The functions' secret, which leads to a database that is there; `None` makes one with the
+    /// sample rows, and its secret.
     pub secret: Option<Value>,
     /// Environment variables of the functions besides those that all have here, or in their place.
     pub variables: Vec<(&'static str, String)>,
 }
 
 impl Default for Options {
-    /// For tests: any ports, functions that take 8 invocations at once, and nothing that happens by itself.
+    /// For tests: any ports, functions that take 8 invocations at once, and nothing that happens by
+    /// itself.
     fn default() -> Self {
         Self {
             port: None,
@@ -171,7 +173,8 @@ impl Stack {
         &self.base_url
     }
 
-    /// The name of the database that the functions use, on the server in [`Stack::services`], and of their secret.
+    /// The name of the database that the functions use, on the server in [`Stack::services`], and
+    /// of their secret.
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
@@ -240,7 +243,8 @@ async fn database(
     Ok((name.to_owned(), secret))
 }
 
-/// A migrated database with the rows that the sample events name, and perhaps with very many others.
+/// A migrated database with the rows that the sample events name, and perhaps with very many
+/// others.
 async fn sample_database(
     postgres: &Postgres,
     workspace_root: &Path,

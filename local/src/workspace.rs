@@ -48,7 +48,8 @@ impl Workspace {
         })
     }
 
-    /// The directory for what the local stack keeps between runs: tools and logs. Made if it is not there.
+    /// The directory for what the local stack keeps between runs: tools and logs. Made if it is not
+    /// there.
     pub fn local(&self) -> Result<PathBuf> {
         let directory = self.target.join("local");
         std::fs::create_dir_all(&directory)
@@ -57,9 +58,11 @@ impl Workspace {
     }
 }
 
-/// A `cargo` command, without what an outer `cargo run` or `cargo test` has told this program about its own package.
+/// A `cargo` command, without what an outer `cargo run` or `cargo test` has told this program about
+/// its own package.
 ///
-/// Build scripts of dependencies look at such variables: inherited ones would make cargo build them again and again.
+/// Build scripts of dependencies look at such variables: inherited ones would make cargo build them
+/// again and again.
 #[must_use]
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

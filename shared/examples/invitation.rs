@@ -1,4 +1,5 @@
-//! Prints the HTML of an invitation, to look at it in a browser: `cargo run -p shared --example invitation it > it.html`.
+//! Prints the HTML of an invitation, to look at it in a browser: `cargo run -p shared --example
+//! invitation it > it.html`.
 
 use shared::{
     domain::AthleteCode,

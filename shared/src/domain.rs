@@ -1,5 +1,6 @@
-//! Checked texts, closed sets and limits. Past the boundary no raw `String` stands for a checked text: each type has a private
-//! field and one fallible constructor, `FromStr`, whose error is a code and the sentence that the client reads.
+//! Checked texts, closed sets and limits. Past the boundary no raw `String` stands for a checked
+//! text: each type has a private field and one fallible constructor, `FromStr`, whose error is a
+//! code and the sentence that the client reads.
 
 mod athlete_code;
 mod closed_set;

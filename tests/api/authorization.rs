@@ -102,7 +102,8 @@ fn codes_are_shown_to_the_gyms_owner_alone() {
                 };
                 responses.push(faulty.sent_by(caller, &iron.ids).await);
             }
-            // Whoever knows a code is not told it either: not whether it is used, nor once it has linked them.
+            // Whoever knows a code is not told it either: not whether it is used, nor once it has
+            // linked them.
             for code in &iron.codes {
                 responses.push(caller.links(Some(code)).await);
             }
@@ -223,7 +224,8 @@ fn a_cursor_of_somebody_elses_list_leads_nowhere_in_it() {
             );
             let response = who.get(&format!("{own}?cursor={cursor}")).await;
             if theirs == own {
-                // The position in their list is one in the caller's: only the caller's own comes after it.
+                // The position in their list is one in the caller's: only the caller's own comes
+                // after it.
                 assert!(
                     response.status == 200 && !iron.is_in(&response),
                     "{response:?}"

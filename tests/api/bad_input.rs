@@ -112,7 +112,8 @@ fn a_body_that_can_not_be_read_is_refused_in_words() {
     });
 }
 
-/// What an import says to it, which takes a body for what it is by its bytes, and takes larger ones.
+/// What an import says to it, which takes a body for what it is by its bytes, and takes larger
+/// ones.
 fn of_a_file(what: &str, expected: (u16, &'static str)) -> (u16, &'static str) {
     match what {
         "no content type" | "another content type" => (200, ""),
@@ -131,7 +132,8 @@ fn a_query_parameter_that_is_unknown_or_there_twice_is_refused() {
             let path = gym.ids.filled_in(route.path());
             let body = route.whole_body(&gym.ids).map(|body| body.to_string());
             let mut cases = vec![(format!("{path}?dryRun=true"), "unknown_parameter", "dryRun")];
-            // `status` may be there several times; `q` may have a comma, which is all that API Gateway leaves of a repetition.
+            // `status` may be there several times; `q` may have a comma, which is all that API
+            // Gateway leaves of a repetition.
             let once = route
                 .query
                 .iter()

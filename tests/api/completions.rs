@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use tests::{Gym, TestApp, id, story};
 use uuid::Uuid;
 
-/// A gym whose athlete has a workout: the gym, the athlete's id, the paths of the workout for the athlete and the owner.
+/// A gym whose athlete has a workout: the gym, the athlete's id, the paths of the workout for the
+/// athlete and the owner.
 struct Assigned {
     gym: Gym,
     athlete_id: Value,

@@ -367,7 +367,8 @@ fn a_removed_athletes_code_is_dead_and_no_mail_goes_out() {
     });
 }
 
-/// Old code queues an invitation at the moment in which a new one closes the gym, or removes the athlete.
+/// Old code queues an invitation at the moment in which a new one closes the gym, or removes the
+/// athlete.
 #[test]
 fn nothing_is_sent_for_a_closed_gym_or_a_removed_athlete_whatever_is_queued() {
     story(async |app| {

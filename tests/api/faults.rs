@@ -137,7 +137,8 @@ fn cold_function_without_secrets_manager_is_503() {
     });
 }
 
-/// A statement, and a transaction, that wait for a lock longer than their budget. Once the lock is free they must not go on.
+/// A statement, and a transaction, that wait for a lock longer than their budget. Once the lock is
+/// free they must not go on.
 #[test]
 fn statement_that_was_given_up_is_stopped_at_the_server() {
     story(async |app| {
@@ -166,7 +167,8 @@ fn statement_that_was_given_up_is_stopped_at_the_server() {
             assert_eq!(response.problem(), "unavailable");
         }
         if std::env::var_os("LOCAL_POOLER").is_some() {
-            // A pooler may not pass the wish on. The statements end by the timeout of the role, 5 s after they began.
+            // A pooler may not pass the wish on. The statements end by the timeout of the role, 5 s
+            // after they began.
             tokio::time::sleep(std::time::Duration::from_secs(3)).await;
         }
         client.batch_execute("ROLLBACK").await.expect("it ends");

@@ -1,5 +1,6 @@
-//! Texts that mean something to somebody on the way: to SQL, HTML, a template, a mail header, a spreadsheet, a shell, a log. They
-//! arrive as they are, or are refused with the place where they stand.
+//! Texts that mean something to somebody on the way: to SQL, HTML, a template, a mail header, a
+//! spreadsheet, a shell, a log. They arrive as they are, or are refused with the place where they
+//! stand.
 
 use mail_parser::{HeaderValue, MessageParser};
 use serde_json::{Value, json};
@@ -428,7 +429,8 @@ fn where_no_name_is_asked_for_they_are_refused() {
                 let sender = gym.sender_of(route);
                 let mut fields = route.fields(&gym.ids);
                 fields.retain(|field| !field.is_name() && !field.is_description());
-                // An address is read with a name before it, and a code out of any text that holds one.
+                // An address is read with a name before it, and a code out of any text that holds
+                // one.
                 let is_email = text.parse::<Email>().is_ok();
                 let is_code = text.parse::<AthleteCode>().is_ok();
                 fields.retain(|field| match field.fragment().rsplit('/').next() {
@@ -562,7 +564,8 @@ fn addresses_are_compared_in_lower_case_and_other_scripts_have_none() {
                 "{alike}"
             );
         }
-        // In a domain it is what the rules of such domains make of it: another domain, or the same one.
+        // In a domain it is what the rules of such domains make of it: another domain, or the same
+        // one.
         let other = app
             .person("ada@kelv\u{131}n.example")
             .links(None)

@@ -11,7 +11,8 @@ use tests::{Person, Response, TestApp, story};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Imports of one gym at once. They wait for each other: with many more, the last ones would be told to send it again.
+/// Imports of one gym at once. They wait for each other: with many more, the last ones would be
+/// told to send it again.
 const AT_ONCE: usize = 10;
 
 fn path(gym: Uuid) -> String {

@@ -89,7 +89,8 @@ fn registered_contact_is_the_same_athlete_and_gets_no_second_mail() {
             by_phone
         );
 
-        // The phone is a contact of its own only where there is no email: two with an address may have one.
+        // The phone is a contact of its own only where there is no email: two with an address may
+        // have one.
         for email in ["other@example.org", "another@example.org"] {
             let with_both = json!({"email": email, "phone": "+393337654321"});
             owner.registers(gym, &with_both).await;

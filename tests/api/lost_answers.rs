@@ -1,4 +1,5 @@
-//! An answer of the database gets lost: the statement was carried out, and nobody knows. It is sent again, and knows its own work.
+//! An answer of the database gets lost: the statement was carried out, and nobody knows. It is sent
+//! again, and knows its own work.
 
 use deliver_invitations::handle;
 use serde_json::{Value, json};

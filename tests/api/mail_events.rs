@@ -209,7 +209,8 @@ fn events_in_any_order_end_in_the_gravest_status() {
                 invited.set("status = 'sent', last_error = NULL").await;
                 for name in &order {
                     invited.gets(events[name]).await;
-                    // The same once more changes nothing, not even the time of the row's last change.
+                    // The same once more changes nothing, not even the time of the row's last
+                    // change.
                     let before = invited.row().await;
                     assert_eq!(invited.gets(events[name]).await, invited.unchanged());
                     assert_eq!(invited.row().await, before);

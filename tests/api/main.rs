@@ -1,4 +1,5 @@
-//! The functions, called with real events on a real PostgreSQL. Every answer is held to `openapi.yaml` on the way.
+//! The functions, called with real events on a real PostgreSQL. Every answer is held to
+//! `openapi.yaml` on the way.
 
 mod authorization;
 mod bad_input;

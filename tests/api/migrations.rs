@@ -6,7 +6,8 @@ use tests::{run, shared, story};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-/// The rows that are stored once a migration is applied, for every table that it made: the migrations after it meet them.
+/// The rows that are stored once a migration is applied, for every table that it made: the
+/// migrations after it meet them.
 const STORED: [(i32, &str); 1] = [(1, include_str!("rows_of_v1.sql"))];
 
 /// Runs a test on a database of its own to which no migration has been applied.

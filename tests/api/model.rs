@@ -1,4 +1,5 @@
-//! Random sequences of whatever can happen to invitations, against a simple model of what must come of it.
+//! Random sequences of whatever can happen to invitations, against a simple model of what must come
+//! of it.
 
 use record_mail_events::Report;
 use serde_json::{Value, json};

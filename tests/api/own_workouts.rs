@@ -146,7 +146,8 @@ fn nobody_else_sees_or_assigns_an_own_workout_and_an_assigned_one_is_its_authors
             "nothing was done"
         );
 
-        // Somebody who owns a gym and is an athlete of it can't assign what they wrote for themselves either.
+        // Somebody who owns a gym and is an athlete of it can't assign what they wrote for
+        // themselves either.
         let business = iron.ids.filled_in("{business_id}");
         iron.owner
             .registers(
@@ -312,7 +313,8 @@ fn the_list_is_one_whatever_its_kinds_and_pages() {
     });
 }
 
-/// How long the list may take with a quarter of a million assignments; without an index it takes more than a second.
+/// How long the list may take with a quarter of a million assignments; without an index it takes
+/// more than a second.
 const SOON: std::time::Duration = std::time::Duration::from_millis(150);
 
 #[test]

@@ -1,5 +1,5 @@
-//! What stands or falls with a pooler between the functions and the server, which is there where `LOCAL_POOLER` asks for it. That
-//! it does stand there with the other tests is shown here too.
+//! What stands or falls with a pooler between the functions and the server, which is there where
+//! `LOCAL_POOLER` asks for it. That it does stand there with the other tests is shown here too.
 
 use serde_json::json;
 use shared::platform::db::QueryError;

@@ -15,7 +15,8 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-/// Rows from which on a table must not be read from end to end. Gyms are fewer here: of 200 rows that is the best plan.
+/// Rows from which on a table must not be read from end to end. Gyms are fewer here: of 200 rows
+/// that is the best plan.
 const MANY: f32 = 1_000.0;
 
 const NOBODY_LISTENS: &str = "http://127.0.0.1:9";
@@ -57,7 +58,8 @@ fn no_statement_reads_a_large_table_from_end_to_end() {
         let errors = planner.faults_of(&overheard).await;
         assert!(errors.is_empty(), "{errors:#?}");
 
-        // It is not that faults go unseen: an index that is read whole, a table, a table in a function that the statement calls.
+        // It is not that faults go unseen: an index that is read whole, a table, a table in a
+        // function that the statement calls.
         for (change, statement, fault) in [
             (
                 "DROP INDEX athlete_by_open_email",
@@ -90,7 +92,8 @@ fn no_statement_reads_a_large_table_from_end_to_end() {
     });
 }
 
-/// A gym with 50,000 athletes: one in a thousand has bounced, one in 2,500 has failed, and fifty are called Zoë.
+/// A gym with 50,000 athletes: one in a thousand has bounced, one in 2,500 has failed, and fifty
+/// are called Zoë.
 const LARGE_GYM: &str = "
     INSERT INTO athlete (id, invited_by, athlete_code, email, full_name, created_at)
     SELECT gen_random_uuid(), business.id, upper(lpad(to_hex(n), 10, '0')), 'member-' || n || '@large.example',
@@ -192,8 +195,9 @@ struct Users {
     athlete: Person,
 }
 
-/// Sends requests and events until every statement has been sent, with the parameters that make a difference to its plan: the
-/// valid request to each route of the table, and those of these functions. What a new statement needs besides is a line in one.
+/// Sends requests and events until every statement has been sent, with the parameters that make a
+/// difference to its plan: the valid request to each route of the table, and those of these
+/// functions. What a new statement needs besides is a line in one.
 async fn send_everything(app: &'static TestApp, overheard: &'static TestApp) {
     let users = Users {
         app,
@@ -214,7 +218,8 @@ async fn send_everything(app: &'static TestApp, overheard: &'static TestApp) {
     record_mail_events(&users).await;
 }
 
-/// Each to a gym of its own, so that none meets what another has done; from the 41st on, where nobody trains in two gyms.
+/// Each to a gym of its own, so that none meets what another has done; from the 41st on, where
+/// nobody trains in two gyms.
 async fn send_valid_requests(&Users { app, overheard, .. }: &Users) {
     for (route, number) in ROUTES.iter().zip(41..) {
         let gym = large_gym(app, overheard, number).await;
@@ -229,7 +234,8 @@ async fn send_valid_requests(&Users { app, overheard, .. }: &Users) {
     }
 }
 
-/// A gym of the large data, its first workout, which all its athletes have, and those of its athletes whom the routes need.
+/// A gym of the large data, its first workout, which all its athletes have, and those of its
+/// athletes whom the routes need.
 async fn large_gym(app: &TestApp, overheard: &'static TestApp, number: u32) -> Gym {
     let gym = numbered('b', number);
     let linked: String = app
@@ -331,7 +337,8 @@ async fn register_athletes(
     read(owner, &format!("{roster}?q=invited-15&status=sent")).await;
 }
 
-/// Again (twice within ten seconds), elsewhere, to somebody whose invitation was revoked, to a member, and not at all.
+/// Again (twice within ten seconds), elsewhere, to somebody whose invitation was revoked, to a
+/// member, and not at all.
 async fn change_invitations(Users { owner, roster, .. }: &Users) {
     let of = |n| format!("{roster}/{}/invitation", numbered('a', n));
     let elsewhere = json!({"email": "elsewhere@large.example"});
@@ -347,7 +354,8 @@ async fn change_invitations(Users { owner, roster, .. }: &Users) {
     owner.post(&invitations, &many).await.expect(202);
 }
 
-/// By the email, by a code, by both, by a wrong code, from the waitlist, without an email, and as a member of two gyms.
+/// By the email, by a code, by both, by a wrong code, from the waitlist, without an email, and as a
+/// member of two gyms.
 async fn sign_up(users: &Users) {
     let Users { app, overheard, .. } = users;
     let code_of = async |n| -> Value {
@@ -558,8 +566,8 @@ impl Planner {
         errors
     }
 
-    /// Runs a statement once more, to no effect: its plan, and the large tables that were scanned. Those are found in functions
-    /// and foreign keys as well, whose plans EXPLAIN does not show.
+    /// Runs a statement once more, to no effect: its plan, and the large tables that were scanned.
+    /// Those are found in functions and foreign keys as well, whose plans EXPLAIN does not show.
     async fn run(&mut self, statement: &Overheard) -> (Value, Vec<String>) {
         let scans = "SELECT relname, seq_scan FROM pg_stat_xact_user_tables ORDER BY relid";
         let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) {}", statement.sql);
@@ -590,8 +598,8 @@ impl Planner {
         (plan[0].get(0), scanned)
     }
 
-    /// The parts of a plan that read a large table, or an index of one, from end to end: an index is read whole where the condition
-    /// is not about its first column.
+    /// The parts of a plan that read a large table, or an index of one, from end to end: an index
+    /// is read whole where the condition is not about its first column.
     fn whole_readings(&self, node: &Value) -> Vec<String> {
         let text = |property: &str| node[property].as_str().unwrap_or_default();
         let kind = text("Node Type");

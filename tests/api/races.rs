@@ -273,8 +273,8 @@ fn fifty_pairs_that_swap_their_addresses_all_sign_in() {
     });
 }
 
-/// Each person is invited by all gyms, and signs up while all the gyms are closed: nobody is in a gym by an invitation that was
-/// taken back.
+/// Each person is invited by all gyms, and signs up while all the gyms are closed: nobody is in a
+/// gym by an invitation that was taken back.
 #[test]
 fn fifty_who_join_many_gyms_while_they_close_are_in_each_or_not() {
     story(async |app| {
@@ -312,7 +312,8 @@ fn fifty_who_join_many_gyms_while_they_close_are_in_each_or_not() {
     });
 }
 
-/// Of an import and corrections of the same roster at one moment, each item is about the address that was given.
+/// Of an import and corrections of the same roster at one moment, each item is about the address
+/// that was given.
 #[test]
 fn import_beside_corrections_names_no_other_athlete() {
     story(async |app| {

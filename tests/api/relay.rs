@@ -381,7 +381,8 @@ fn attempts_end_at_eight_in_the_claim_too() {
     });
 }
 
-/// A server that reads a request whole, writes down that it did, and closes the connection without an answer.
+/// A server that reads a request whole, writes down that it did, and closes the connection without
+/// an answer.
 async fn ses_that_breaks_off(taken: Asked) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
@@ -520,7 +521,8 @@ fn gyms_are_served_in_turn() {
     });
 }
 
-/// How fast it is, and that nobody is written to twice: at rates at which a claim of a whole second would be too large.
+/// How fast it is, and that nobody is written to twice: at rates at which a claim of a whole second
+/// would be too large.
 #[test]
 fn a_thousand_a_second_is_reached_when_ses_answers_at_once() {
     story(async |app| {
@@ -538,7 +540,8 @@ fn a_thousand_a_second_is_reached_when_ses_answers_at_once() {
         let report = handle(&fast, a_minute_from_now()).await;
         let rate = 1_500.0 / began.elapsed().as_secs_f64();
         assert_eq!(report.expect("the database answers").sent, 1_500);
-        // Measured on a quiet machine it is the rate; here other tests run beside it, without optimisation.
+        // Measured on a quiet machine it is the rate; here other tests run beside it, without
+        // optimisation.
         assert!(rate > 50.0, "{rate:.0} a second");
         let mut all = asked.all();
         let calls = all.len();

@@ -1,5 +1,6 @@
-//! The statements of the last release. Its code still sends them while the migrations of the next one are applied, so each must
-//! prepare on the newest schema, and give the columns that its code reads.
+//! The statements of the last release. Its code still sends them while the migrations of the next
+//! one are applied, so each must prepare on the newest schema, and give the columns that its code
+//! reads.
 
 use shared::platform::config::variables;
 use std::{
@@ -10,7 +11,8 @@ use std::{
 use tests::{Overheard, TestApp, story};
 use tokio_postgres::{Client, types::Type};
 
-/// The variable that names a file, from the root of the workspace on, in which this code's statements are to be written.
+/// The variable that names a file, from the root of the workspace on, in which this code's
+/// statements are to be written.
 const WRITE_TO: &str = "WRITE_STATEMENTS_TO";
 
 /// Where those of the last release are.
@@ -136,7 +138,8 @@ impl Schema {
     }
 }
 
-/// Writes down what was overheard, if that is asked for, and if the statements of the last release are past harm.
+/// Writes down what was overheard, if that is asked for, and if the statements of the last release
+/// are past harm.
 pub(crate) async fn write_if_asked(app: &TestApp, overheard: &[Overheard]) {
     let Some(path) = variables().optional::<String>(WRITE_TO) else {
         return;

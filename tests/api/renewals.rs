@@ -7,7 +7,8 @@ use uuid::Uuid;
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// An owner with a gym and one athlete, who was invited by mail: the owner, and the path of the invitation.
+/// An owner with a gym and one athlete, who was invited by mail: the owner, and the path of the
+/// invitation.
 async fn an_invited_athlete(app: &'static TestApp, email: &str) -> (Person, String, Value) {
     let owner = app.person("owner@iron.example");
     let gym = owner.opens_gym("Iron Temple").await;

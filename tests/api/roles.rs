@@ -1,4 +1,5 @@
-//! The functions log in as a role that reads and writes rows and nothing else; the migrations as the owner of the tables.
+//! The functions log in as a role that reads and writes rows and nothing else; the migrations as
+//! the owner of the tables.
 
 use migrate::{Credentials, FUNCTIONS_ROLE, let_functions_in};
 use serde_json::json;
@@ -67,7 +68,8 @@ fn what_a_later_migration_makes_is_theirs_to_read_and_write_too() {
 #[test]
 fn an_owner_who_is_no_superuser_migrates_and_one_who_may_not_make_roles_is_told_what_to_do() {
     run(async {
-        // The roles of a server are those of all its databases: on one that the other tests don't use.
+        // The roles of a server are those of all its databases: on one that the other tests don't
+        // use.
         let server = local::services::Services::start_private().await;
         let server = &server.expect("PostgreSQL").postgres;
         let outcome = async |options: &str| {

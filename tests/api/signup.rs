@@ -224,7 +224,8 @@ fn person_is_linked_to_one_athlete_in_a_gym() {
             (409, "already-a-member")
         );
 
-        // The other way round: once linked by code, the email passes this gym over, and still opens the others.
+        // The other way round: once linked by code, the email passes this gym over, and still opens
+        // the others.
         let bob = app.person("bob@example.org");
         let by_code = owner
             .registers(gym, &json!({"email": "bob-at-work@example.org"}))
@@ -351,7 +352,8 @@ fn right_code_after_five_wrong_ones_has_to_wait() {
                 response.retry_after()
             );
         }
-        // Somebody else is not kept waiting, nor is the guesser, by the email or once the time is over.
+        // Somebody else is not kept waiting, nor is the guesser, by the email or once the time is
+        // over.
         assert_eq!(
             app.person("bob@example.org")
                 .links(Some(&json!(AthleteCode::draw())))

@@ -1,4 +1,5 @@
-//! Spreadsheets as programs save them: text in all encodings and forms, workbooks, and what is neither.
+//! Spreadsheets as programs save them: text in all encodings and forms, workbooks, and what is
+//! neither.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};

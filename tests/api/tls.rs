@@ -70,7 +70,8 @@ fn server_without_tls_gets_no_login_unless_the_secret_allows_it() {
     });
 }
 
-/// RDS keeps no more in the secret that it manages; where the database is comes from the stack that made it.
+/// RDS keeps no more in the secret that it manages; where the database is comes from the stack that
+/// made it.
 #[test]
 fn secret_with_user_and_password_is_enough_with_a_configured_address() {
     story(async |app| {
@@ -110,7 +111,8 @@ fn secret_with_user_and_password_is_enough_with_a_configured_address() {
     });
 }
 
-/// Asks the server on this port of the loopback address something, by a secret that says nothing of encryption.
+/// Asks the server on this port of the loopback address something, by a secret that says nothing of
+/// encryption.
 async fn asks(app: &TestApp, port: u16, ca_file: Option<String>) -> Result<(), QueryError> {
     let mut secret = app.shared.postgres.secret(&app.database);
     let members = secret.as_object_mut().expect("an object");
@@ -139,8 +141,9 @@ impl Authority {
         file
     }
 
-    /// The port of a server that shows a certificate of this name and has the test's PostgreSQL behind it: not every PostgreSQL
-    /// was built to encrypt, and one's own would have to be restarted for each name.
+    /// The port of a server that shows a certificate of this name and has the test's PostgreSQL
+    /// behind it: not every PostgreSQL was built to encrypt, and one's own would have to be
+    /// restarted for each name.
     async fn server(&self, app: &TestApp, name: &str) -> u16 {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([name.to_owned()]).expect("a name");

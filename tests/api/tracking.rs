@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 use tests::{Person, TestApp, story};
 use uuid::Uuid;
 
-/// A gym that has assigned workouts to an athlete: the owner, the gym, the athlete's id, the workouts.
+/// A gym that has assigned workouts to an athlete: the owner, the gym, the athlete's id, the
+/// workouts.
 struct Assigned {
     owner: Person,
     gym: Uuid,

@@ -160,7 +160,8 @@ async fn ses_on_the_way(State(ses): State<SesOnTheWay>, request: Request) -> Res
     std::future::pending().await
 }
 
-/// The Lambda runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>) with one invocation.
+/// The Lambda runtime API (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>) with
+/// one invocation.
 fn runtime_api(event: Value) -> Router {
     let is_taken = Arc::new(AtomicBool::new(false));
     let next = async move |_: Request| {

@@ -37,8 +37,8 @@ const A_MOMENT: Duration = Duration::from_millis(800);
 /// So long that requests that begin with the fault are answered while it lasts.
 const BEYOND_THE_BUDGET: Duration = BUDGET.saturating_add(Duration::from_secs(2));
 
-/// A system of its own, on a server of its own, to which it connects as RDS's clients do: as a user like any other. Between it
-/// and everything else are lines that can be cut.
+/// A system of its own, on a server of its own, to which it connects as RDS's clients do: as a user
+/// like any other. Between it and everything else are lines that can be cut.
 struct Rig {
     system: &'static System,
     services: Arc<Services>,
@@ -81,7 +81,8 @@ impl Rig {
             .await
             .expect("a database can be made");
         let mut secret = postgres.secret(&database);
-        // A commit is on its way to the disk before it is answered, as on RDS: the local server does without that.
+        // A commit is on its way to the disk before it is answered, as on RDS: the local server
+        // does without that.
         let role = "CREATE ROLE functions LOGIN IN ROLE onboarding_functions;
              ALTER ROLE functions SET synchronous_commit = on";
         postgres.run(&database, role).await.expect("a role is made");
@@ -123,8 +124,9 @@ impl Rig {
         }
     }
 
-    /// Has something happen while requests run, and holds against what everybody was told afterwards that nothing is lost and
-    /// nothing double, that the functions serve as before, in the same processes, and that the mails were sent.
+    /// Has something happen while requests run, and holds against what everybody was told
+    /// afterwards that nothing is lost and nothing double, that the functions serve as before, in
+    /// the same processes, and that the mails were sent.
     fn under_load<'a>(
         &'a self,
         what: &'a str,
@@ -194,8 +196,9 @@ impl Rig {
         }
     }
 
-    /// Changes the password as RDS does, in the database first: until the secret has it too, nobody can log in with what the
-    /// secret says. Connections end meanwhile, so that new ones are wanted.
+    /// Changes the password as RDS does, in the database first: until the secret has it too, nobody
+    /// can log in with what the secret says. Connections end meanwhile, so that new ones are
+    /// wanted.
     async fn rotate(&self, meanwhile: Duration) {
         let mut secret = self.secret.clone();
         secret["password"] = new_password(&self.services.postgres, &self.database).await;
@@ -372,7 +375,8 @@ fn cold_functions_are_503_until_secrets_manager_is_back() {
                 assert_eq!(response.status, 503, "{:#}", response.body);
                 assert!(response.retry_after.is_some());
             }
-            // The first request also waits for the environment to start, which itself looks for the database.
+            // The first request also waits for the environment to start, which itself looks for the
+            // database.
             assert!(asked.elapsed() < 4 * BUDGET, "{:?}", asked.elapsed());
 
             rig.to_secrets_manager.set(Traffic::Flows);
@@ -406,7 +410,8 @@ fn mail_service_that_is_down_fails_no_registration_and_loses_no_mail() {
             .under_load("SES down", async {
                 rig.ses.send_replace(Ses::Fails);
                 rig.until_mails_fail("did not take it").await;
-                // Only now, lest a mail is taken whose answer is cut off: that one is rightly sent twice.
+                // Only now, lest a mail is taken whose answer is cut off: that one is rightly sent
+                // twice.
                 rig.to_ses.set(Traffic::IsRefused);
                 rig.until_mails_fail("could not be reached").await;
                 rig.to_ses.set(Traffic::Flows);

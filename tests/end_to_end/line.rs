@@ -20,8 +20,8 @@ pub struct Line {
 pub enum Traffic {
     /// Everything is handed on.
     Flows,
-    /// Nothing is heard, of connections that are there and of new ones. What is said meanwhile arrives later, as on a network
-    /// that sends again what was lost.
+    /// Nothing is heard, of connections that are there and of new ones. What is said meanwhile
+    /// arrives later, as on a network that sends again what was lost.
     Stalls,
     /// Connections are closed, and new ones refused.
     IsRefused,
@@ -41,8 +41,8 @@ impl Line {
     }
 }
 
-/// Carries connections until the line is dropped, which ends the wait for any traffic with an error. While they are refused,
-/// nobody listens.
+/// Carries connections until the line is dropped, which ends the wait for any traffic with an
+/// error. While they are refused, nobody listens.
 async fn serve(
     port: u16,
     server: u16,

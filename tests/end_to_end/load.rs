@@ -16,10 +16,12 @@ use uuid::Uuid;
 /// Clients that send requests at the same time, each one after the other.
 const CLIENTS: usize = 8;
 
-/// What no answer may take: three times the database's budget and once SES's, and what the gateway and a slow machine add.
+/// What no answer may take: three times the database's budget and once SES's, and what the gateway
+/// and a slow machine add.
 const LONGEST: Duration = Duration::from_secs(12);
 
-/// What a client waits when it was answered 503. It should wait longer, as `Retry-After` says; this is the harder case.
+/// What a client waits when it was answered 503. It should wait longer, as `Retry-After` says; this
+/// is the harder case.
 const IMPATIENCE: Duration = Duration::from_millis(50);
 
 /// What clients sent and were told.
@@ -52,7 +54,8 @@ pub struct Mails {
     pub twice: usize,
 }
 
-/// Has clients send requests without a pause while something happens. Each repeats what was answered 503 until it is done.
+/// Has clients send requests without a pause while something happens. Each repeats what was
+/// answered 503 until it is done.
 ///
 /// No answer is another failure than 503, which says when to come back, and none is late.
 pub async fn under_load(system: &'static System, what_happens: impl Future<Output = ()>) -> Told {
@@ -229,8 +232,9 @@ impl Told {
         assert_eq!(waitlist, self.waitlist, "waitlist");
     }
 
-    /// Has the relay send what is still to be sent, when that is due, and looks what everybody got: one mail, or two where the
-    /// database did not get to know of the first. Whoever was linked before anything could be sent needs none.
+    /// Has the relay send what is still to be sent, when that is due, and looks what everybody got:
+    /// one mail, or two where the database did not get to know of the first. Whoever was linked
+    /// before anything could be sent needs none.
     pub async fn is_sent_in_the_end(&self, system: &System) -> Mails {
         let services = system.stack.services();
         let db = services.postgres.connect(system.stack.database()).await;

@@ -62,7 +62,8 @@ fn assert_accepted(events: &Path, sample: &str, answer: &Value) {
     settings.bind(|| insta::assert_json_snapshot!(case, answer));
 }
 
-/// Puts `[id]`, `[time]` or `[code]` where the answer has one that was not known before: not from the rows, not from the event.
+/// Puts `[id]`, `[time]` or `[code]` where the answer has one that was not known before: not from
+/// the rows, not from the event.
 fn redact(value: &mut Value, known: &str) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| redact(item, known)),
@@ -94,7 +95,8 @@ fn redact(value: &mut Value, known: &str) {
     }
 }
 
-/// What `events/README.md` says: `cargo lambda invoke FUNCTION --data-file events/FUNCTION/CASE.json`.
+/// What `events/README.md` says: `cargo lambda invoke FUNCTION --data-file
+/// events/FUNCTION/CASE.json`.
 async fn invoke(system: &System, events: &Path, sample: &str) -> Value {
     let (function, _) = sample
         .split_once('/')

@@ -10,7 +10,8 @@ use std::{
 use tests::shared;
 use tokio::{process::Command, time::timeout};
 
-/// How long schemathesis may take. On two idle cores it needs about 40 s; what takes longer than this hangs.
+/// How long schemathesis may take. On two idle cores it needs about 40 s; what takes longer than
+/// this hangs.
 const AT_MOST: Duration = Duration::from_mins(8);
 
 /// What must be empty after whatever requests there were, and no constraint can say.
@@ -34,8 +35,9 @@ FROM (
 ) AS known (said)
 WHERE length(said) >= 6"#;
 
-/// schemathesis makes up requests from the contract, right ones and wrong ones, and sequences of them, and holds every answer to
-/// it. How, and which of its checks can't hold here, is in `tests/schemathesis`.
+/// schemathesis makes up requests from the contract, right ones and wrong ones, and sequences of
+/// them, and holds every answer to it. How, and which of its checks can't hold here, is in
+/// `tests/schemathesis`.
 #[test]
 fn every_response_is_one_that_the_contract_names() {
     with_system(async |system| {
@@ -85,7 +87,8 @@ fn every_response_is_one_that_the_contract_names() {
     });
 }
 
-/// Runs schemathesis as somebody who owns a gym and trains in it, and gives the requests that it made with their answers.
+/// Runs schemathesis as somebody who owns a gym and trains in it, and gives the requests that it
+/// made with their answers.
 async fn schemathesis(system: &'static System) -> Vec<Value> {
     let owner = system.visitor("owner@schema.example");
     let (gym, athletes) = owns_and_trains(&owner, "owner@schema.example").await;
@@ -140,7 +143,8 @@ async fn schemathesis(system: &'static System) -> Vec<Value> {
     requests_in(&archive)
 }
 
-/// Opens a gym with athletes, one of whom is the owner, who has a workout. Gives the gym and the athletes.
+/// Opens a gym with athletes, one of whom is the owner, who has a workout. Gives the gym and the
+/// athletes.
 async fn owns_and_trains(owner: &Visitor, email: &str) -> (String, Vec<String>) {
     let gym = owner.opens_gym("Iron Temple").await;
     let mut athletes = Vec::new();
@@ -189,7 +193,8 @@ fn method_and_path(system: &System, entry: &Value) -> (String, String) {
     (text("method"), path.to_owned())
 }
 
-/// The logs of the functions, by function: of this test, and of all that have used the system before.
+/// The logs of the functions, by function: of this test, and of all that have used the system
+/// before.
 fn logs(system: &System) -> BTreeMap<String, String> {
     let log = |function: &str| {
         let file = system.stack.services().logs.file(function);

@@ -7,7 +7,8 @@ use axum::{
 use std::net::Ipv4Addr;
 use tokio::net::TcpListener;
 
-/// Serves what stands in for another server, until the test is over; gives its port on the loopback address.
+/// Serves what stands in for another server, until the test is over; gives its port on the loopback
+/// address.
 pub async fn serve(router: Router) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await

@@ -43,7 +43,8 @@ pub fn report(line: &str) {
     println!("{line}");
 }
 
-/// Runs a test on the system that the tests of this program share, whose functions take several requests at once.
+/// Runs a test on the system that the tests of this program share, whose functions take several
+/// requests at once.
 pub fn with_system(test: impl AsyncFnOnce(&'static System)) {
     static SYSTEM: OnceCell<System> = OnceCell::const_new();
     run(async {
@@ -54,7 +55,8 @@ pub fn with_system(test: impl AsyncFnOnce(&'static System)) {
     });
 }
 
-/// Runs a test on a system of its own, of which each function has so many environments that take one request at a time.
+/// Runs a test on a system of its own, of which each function has so many environments that take
+/// one request at a time.
 pub fn with_environments(number: u16, test: impl AsyncFnOnce(&'static System)) {
     run(async {
         let system: &'static System =

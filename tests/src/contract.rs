@@ -11,7 +11,8 @@ use std::{
 /// The HTTP contract.
 pub struct Contract {
     document: Value,
-    /// Those that have been used, each by the answer that it is for: compiling one takes longer than using it.
+    /// Those that have been used, each by the answer that it is for: compiling one takes longer
+    /// than using it.
     validators: Mutex<HashMap<String, Arc<Validator>>>,
 }
 
@@ -69,7 +70,8 @@ impl Contract {
             .collect()
     }
 
-    /// The path, as the contract writes it, of a request to this path and query; none where it is no route.
+    /// The path, as the contract writes it, of a request to this path and query; none where it is
+    /// no route.
     #[must_use]
     pub fn path_of(&self, method: &str, path_and_query: &str) -> Option<String> {
         let path = path_and_query.split('?').next().unwrap_or_default();
@@ -102,7 +104,8 @@ impl Contract {
             .collect()
     }
 
-    /// The fields of a route's JSON body, each as a JSON pointer without the places in lists: `/athletes/email`.
+    /// The fields of a route's JSON body, each as a JSON pointer without the places in lists:
+    /// `/athletes/email`.
     #[must_use]
     pub fn fields(&self, method: &str, path: &str) -> BTreeSet<String> {
         let body = &self.document["paths"][path][method.to_lowercase()]["requestBody"];

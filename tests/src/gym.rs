@@ -13,8 +13,8 @@ pub(crate) fn braced(name: &str) -> String {
 pub struct Ids(pub [String; 6]);
 
 impl Ids {
-    /// Of the gym, of an athlete who is invited and has the workout, of one who has not, of one who is linked, of the workout, and of
-    /// what the linked one wrote for themselves.
+    /// Of the gym, of an athlete who is invited and has the workout, of one who has not, of one who
+    /// is linked, of the workout, and of what the linked one wrote for themselves.
     pub const NAMES: [&str; 6] = [
         "business_id",
         "athlete_id",

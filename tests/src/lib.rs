@@ -1,4 +1,5 @@
-//! What the tests have in common: an application on a database of its own, and the contract that every answer is held to.
+//! What the tests have in common: an application on a database of its own, and the contract that
+//! every answer is held to.
 
 pub mod contract;
 mod functions;

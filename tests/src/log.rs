@@ -19,7 +19,8 @@ task_local! {
     static LINES: RefCell<Vec<u8>>;
 }
 
-/// What `work` comes to, and what it has written to the log meanwhile: by the subscriber that the functions have too.
+/// What `work` comes to, and what it has written to the log meanwhile: by the subscriber that the
+/// functions have too.
 pub async fn overhear<T>(work: impl Future<Output = T>) -> (T, Log) {
     static SUBSCRIBE: Once = Once::new();
     SUBSCRIBE.call_once(|| {
@@ -80,7 +81,8 @@ impl Log {
         self.lines.iter().filter(|line| !metrics(line).is_empty())
     }
 
-    /// Fails if the log says anything of what the event said, other than ids, or of the people in the answer.
+    /// Fails if the log says anything of what the event said, other than ids, or of the people in
+    /// the answer.
     pub fn keeps_to_itself(&self, event: &Value, response: &Value) {
         let mut said = BTreeSet::new();
         gather(&event["requestContext"]["authorizer"], &mut said);

@@ -15,8 +15,8 @@ use tokio::{
     },
 };
 
-/// A place between an application and PostgreSQL at which an answer gets lost: the server has carried the statement out, and the
-/// connection ends before the application knows.
+/// A place between an application and PostgreSQL at which an answer gets lost: the server has
+/// carried the statement out, and the connection ends before the application knows.
 pub struct Lossy {
     port: u16,
     answers_left: Arc<AtomicUsize>,
@@ -78,8 +78,8 @@ async fn accept(
     }
 }
 
-/// Hands on what the server says (PostgreSQL, 55.7 "Message Formats"): each message is a tag, the length, and the rest. An answer
-/// ends with `ReadyForQuery`, and so does the log-in.
+/// Hands on what the server says (PostgreSQL, 55.7 "Message Formats"): each message is a tag, the
+/// length, and the rest. An answer ends with `ReadyForQuery`, and so does the log-in.
 async fn hand_on(
     mut server: OwnedReadHalf,
     mut client: OwnedWriteHalf,

@@ -1,5 +1,6 @@
-//! The table of the routes: a valid request to each, and what the callers are answered. The tests that hold of every route read
-//! it: who may do what, faulty bodies, hostile texts, pages, query plans.
+//! The table of the routes: a valid request to each, and what the callers are answered. The tests
+//! that hold of every route read it: who may do what, faulty bodies, hostile texts, pages, query
+//! plans.
 
 use crate::{
     gym::{Ids, braced},
@@ -17,8 +18,10 @@ use serde_json::{Map, Value};
 /// - `owner` of the gym, and author of the workout.
 pub const CALLERS: [&str; 6] = ["nobody", "new", "user", "athlete", "rival", "owner"];
 
-/// The routes of `template.yaml`. In paths and bodies `{business_id}`, `{workout_id}`, `{athlete_id}` (invited, has the workout),
-/// `{idle_id}` (invited, does not have it), `{linked_id}` (linked) and `{own_id}` (what they wrote for themselves) stand for the ids of a gym.
+/// The routes of `template.yaml`. In paths and bodies `{business_id}`, `{workout_id}`,
+/// `{athlete_id}` (invited, has the workout), `{idle_id}` (invited, does not have it),
+/// `{linked_id}` (linked) and `{own_id}` (what they wrote for themselves) stand for the ids of a
+/// gym.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
     route("GET /businesses", signed_in(200)).query(&["limit", "cursor"]),
@@ -97,7 +100,8 @@ pub struct Route {
     pub statuses: [u16; 6],
     /// The body; empty where the route has none.
     pub body: &'static str,
-    /// The members of the body that may be there besides, or have more in them. Well-formed, but the valid request does without.
+    /// The members of the body that may be there besides, or have more in them. Well-formed, but
+    /// the valid request does without.
     pub optional: &'static str,
     /// The path of the valid request, where its ids are others than those that the key names.
     pub at: Option<&'static str>,
@@ -105,7 +109,8 @@ pub struct Route {
     pub query: &'static [&'static str],
     /// The answer where one id alone is another gym's. For all others it is 404.
     pub foreign: &'static [(&'static str, u16)],
-    /// Whether the athlete sends the valid request where it is not about callers; else the owner does.
+    /// Whether the athlete sends the valid request where it is not about callers; else the owner
+    /// does.
     pub by_athlete: bool,
 }
 

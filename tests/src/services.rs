@@ -7,13 +7,15 @@ use std::{
 };
 use tokio::{runtime::Runtime, sync::OnceCell};
 
-/// Runs a test on the one runtime of all tests: what one of them leaves running, connections for instance, serves the next.
+/// Runs a test on the one runtime of all tests: what one of them leaves running, connections for
+/// instance, serves the next.
 pub fn run(test: impl Future<Output = ()>) {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime starts"));
     RUNTIME.block_on(test);
 }
 
-/// What the tests of one program share: a PostgreSQL server, AWS, and the routes. It ends with the program.
+/// What the tests of one program share: a PostgreSQL server, AWS, and the routes. It ends with the
+/// program.
 pub struct Shared {
     /// The server and AWS.
     pub services: Arc<Services>,

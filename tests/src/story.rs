@@ -38,7 +38,8 @@ pub const APP_URL: &str = "https://app.gymbrah.example";
 /// The address of whoever sends requests; one of those that are kept for documentation.
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// Runs a test with an application on a database of its own, which is dropped once the test has passed.
+/// Runs a test with an application on a database of its own, which is dropped once the test has
+/// passed.
 pub fn story(tell: impl AsyncFnOnce(&'static TestApp)) {
     run(async {
         let app: &'static TestApp = Box::leak(Box::new(TestApp::new().await));
@@ -236,7 +237,8 @@ impl TestApp {
         }
     }
 
-    /// Lets time pass: everything that happened, and everything that is planned, is so much longer ago or sooner.
+    /// Lets time pass: everything that happened, and everything that is planned, is so much longer
+    /// ago or sooner.
     pub async fn time_passes(&self, time: Duration) {
         let sql = format!(
             "UPDATE invitation SET created_at = created_at - passed, sent_at = sent_at - passed, expires_at = expires_at - passed,
@@ -276,14 +278,15 @@ impl TestApp {
         Box::leak(Box::new(changed))
     }
 
-    /// The same application, with a wiretap on its way to the database. Whatever is made of it from now on has one too.
+    /// The same application, with a wiretap on its way to the database. Whatever is made of it from
+    /// now on has one too.
     pub async fn overheard(&self) -> (&'static Self, Wiretap) {
         let wiretap = Wiretap::on(&self.shared.postgres.secret(&self.database)).await;
         (self.by_port(wiretap.port()).await, wiretap)
     }
 
-    /// The same application, with a place on its way to the database at which answers get lost. Whatever is made of it from now on
-    /// has one too.
+    /// The same application, with a place on its way to the database at which answers get lost.
+    /// Whatever is made of it from now on has one too.
     pub async fn lossy(&self) -> (&'static Self, Lossy) {
         let lossy = Lossy::on(&self.shared.postgres.secret(&self.database)).await;
         (self.by_port(lossy.port()).await, lossy)
@@ -358,7 +361,8 @@ impl TestApp {
         response
     }
 
-    /// Hands a function an event, as Lambda does, and holds what it logs to saying nothing of what was said.
+    /// Hands a function an event, as Lambda does, and holds what it logs to saying nothing of what
+    /// was said.
     pub async fn invoke(&self, function: &str, event: &Value) -> Response {
         let payload = RawValue::from_string(event.to_string()).expect("JSON");
         let (response, log) = overhear(invoke(&self.app, &self.registrar, function, payload)).await;

@@ -15,8 +15,9 @@ use tokio::{
 };
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-/// A place between an application and PostgreSQL that hands everything on and writes down the statements: what the server is
-/// asked, word for word and with its parameters, without the application's knowing.
+/// A place between an application and PostgreSQL that hands everything on and writes down the
+/// statements: what the server is asked, word for word and with its parameters, without the
+/// application's knowing.
 pub struct Wiretap {
     port: u16,
     overheard: Arc<Mutex<Vec<Overheard>>>,
@@ -83,8 +84,9 @@ async fn accept(
     }
 }
 
-/// Hands on what the client says (PostgreSQL, 55.7 "Message Formats"): a message without a tag, then one after the other a tag,
-/// the length, and the rest. A statement is a Parse and then a Bind.
+/// Hands on what the client says (PostgreSQL, 55.7 "Message Formats"): a message without a tag,
+/// then one after the other a tag, the length, and the rest. A statement is a Parse and then a
+/// Bind.
 async fn listen(
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,

@@ -32,14 +32,16 @@ impl Assigning {
     }
 }
 
-/// Assigns the workout to all athletes, or to none if one of them is not the gym's or the workout is archived. Requests insert in
-/// the order of the athletes' ids: two that name the same ones can't wait for each other.
+/// Assigns the workout to all athletes, or to none if one of them is not the gym's or the workout
+/// is archived. Requests insert in the order of the athletes' ids: two that name the same ones
+/// can't wait for each other.
 ///
-/// $1 caller, $2 workout, $3 business, $4 athletes, $5 an id for the assignment to each of them, in the same order: the same id again is
-/// this request's own, sent again.
+/// $1 caller, $2 workout, $3 business, $4 athletes, $5 an id for the assignment to each of them, in
+/// the same order: the same id again is this request's own, sent again.
 ///
-/// No row: the workout or the gym is not the caller's. Otherwise one row for each athlete, also where the request names it twice:
-/// `is_stranger` if it is not the gym's, `is_new` if it was assigned now.
+/// No row: the workout or the gym is not the caller's. Otherwise one row for each athlete, also
+/// where the request names it twice: `is_stranger` if it is not the gym's, `is_new` if it was
+/// assigned now.
 const ASSIGN_WORKOUT: &str = "-- assign_workout
     WITH allowed AS (
         SELECT workout.id AS workout_id, gym.id AS business_id, workout.archived_at IS NOT NULL AS is_archived

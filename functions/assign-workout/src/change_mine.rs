@@ -15,7 +15,8 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// The change of a workout of the caller: selected or not, done or not, and the name and description of an own one.
+/// The change of a workout of the caller: selected or not, done or not, and the name and
+/// description of an own one.
 struct MyChange {
     selected: Option<bool>,
     completed: Option<bool>,
@@ -54,13 +55,15 @@ impl MyChange {
     }
 }
 
-/// The last completion for each athlete that the caller, $1, is or was: what is taken back. $2 workout.
+/// The last completion for each athlete that the caller, $1, is or was: what is taken back. $2
+/// workout.
 const LAST_COMPLETIONS: &str = "-- last_completions
     SELECT DISTINCT ON (athlete_id) id, athlete_id FROM completion
     WHERE user_id = (SELECT id FROM caller($1)) AND workout_id = $2
     ORDER BY athlete_id, completed_at DESC, id DESC";
 
-/// An athlete follows one workout at a time: the others are let go. $1 athletes, $2 the workout that is kept.
+/// An athlete follows one workout at a time: the others are let go. $1 athletes, $2 the workout
+/// that is kept.
 const LET_OTHERS_GO: &str = "-- let_others_go
     WITH own AS (
         UPDATE workout SET selected = false
@@ -73,14 +76,16 @@ const LET_OTHERS_GO: &str = "-- let_others_go
 const SELECT_ASSIGNED: &str = "-- select_assigned
     UPDATE workout_athlete SET selected = $3 WHERE athlete_id = ANY ($1) AND workout_id = $2";
 
-/// $1 workout, $2 selected, $3 name, null leaves either as it is, $4 whether the description changes, $5 description.
+/// $1 workout, $2 selected, $3 name, null leaves either as it is, $4 whether the description
+/// changes, $5 description.
 const CHANGE_OWN_WORKOUT: &str = "-- change_own_workout
     UPDATE workout
     SET selected = coalesce($2, selected), name = coalesce($3, name),
         description = CASE WHEN $4 THEN $5 ELSE description END
     WHERE id = $1";
 
-/// Notes a completion for those of the athletes who have none: to complete what is completed keeps its time.
+/// Notes a completion for those of the athletes who have none: to complete what is completed keeps
+/// its time.
 ///
 /// $1 caller, $2 id, $3 workout, $4 locked athletes.
 const COMPLETE_FIRST: &str = "-- complete_first
@@ -115,7 +120,8 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let workout_id = path_id(request, "workout_id", "workout")?;
     let change = MyChange::read(body(request)?)?;
 
-    // What is the last is asked once, before the transaction: run again, it does not take one more back.
+    // What is the last is asked once, before the transaction: run again, it does not take one more
+    // back.
     let which: [Parameter<'_>; 2] = [(&caller.subject, Type::TEXT), (&workout_id, Type::UUID)];
     let last = match change.completed {
         Some(false) => app.db.query(LAST_COMPLETIONS, &which).await?,

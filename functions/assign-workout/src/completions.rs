@@ -16,9 +16,11 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// The times that the caller, $1, has done the workout, $2, the last first; $3 and $4 position, $5 rows.
+/// The times that the caller, $1, has done the workout, $2, the last first; $3 and $4 position, $5
+/// rows.
 ///
-/// No row: the workout is not the caller's, and they have never done it. One row without an id: the page is empty.
+/// No row: the workout is not the caller's, and they have never done it. One row without an id: the
+/// page is empty.
 const LIST_COMPLETIONS: &str = "-- list_completions
     SELECT done.id, done.completed_at, done.athlete_ids
     FROM (
@@ -47,7 +49,8 @@ const READ_COMPLETION: &str = "-- read_completion
     WHERE id = $2 AND user_id = (SELECT id FROM caller($1))
     GROUP BY id, completed_at";
 
-/// Its time is that of the statement: the transaction may have begun before the completion that was last until now.
+/// Its time is that of the statement: the transaction may have begun before the completion that was
+/// last until now.
 ///
 /// $1 caller, $2 id, $3 workout, $4 locked athletes.
 const ADD_COMPLETION: &str = "-- add_completion
@@ -56,7 +59,8 @@ const ADD_COMPLETION: &str = "-- add_completion
     FROM unnest($4) AS athlete_id
     ON CONFLICT (id, athlete_id) DO NOTHING";
 
-/// Notes the last time at the assignments, where earlier code reads it. $1 caller, $2 workout, $3 locked athletes.
+/// Notes the last time at the assignments, where earlier code reads it. $1 caller, $2 workout, $3
+/// locked athletes.
 const NOTE_LAST_COMPLETION: &str = "-- note_last_completion
     UPDATE workout_athlete
     SET completed_at = (
@@ -65,7 +69,8 @@ const NOTE_LAST_COMPLETION: &str = "-- note_last_completion
     )
     WHERE workout_id = $2 AND athlete_id = ANY ($3)";
 
-/// A time that the caller has done a workout: as one athlete, or as several where several gyms have assigned it.
+/// A time that the caller has done a workout: as one athlete, or as several where several gyms have
+/// assigned it.
 #[derive(Serialize)]
 struct Completion {
     id: Uuid,
@@ -90,7 +95,8 @@ impl Completion {
     }
 }
 
-/// A page of the times that the caller has done the workout, also where it has been taken from them since.
+/// A page of the times that the caller has done the workout, also where it has been taken from them
+/// since.
 pub(crate) async fn list(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     let workout_id = path_id(request, "workout_id", "workout")?;
@@ -135,7 +141,8 @@ pub(crate) async fn add(app: &App, request: &Request) -> Result<Response, Proble
     Ok(Response::created(&location, &completion))
 }
 
-/// The completion with this id, which may have been noted before; none where the workout is not the caller's.
+/// The completion with this id, which may have been noted before; none where the workout is not the
+/// caller's.
 async fn note(
     tx: Transaction,
     caller: &Subject,

@@ -9,7 +9,8 @@ use shared::platform::{
 };
 use uuid::Uuid;
 
-/// A page of the workout's assignments, the newest first: those in gyms for which the author may act still.
+/// A page of the workout's assignments, the newest first: those in gyms for which the author may
+/// act still.
 ///
 /// $1 author, $2 workout, $3 and $4 position, $5 rows.
 ///

@@ -1,5 +1,5 @@
-//! Workouts: what gyms' owners write and assign (`/workouts` and what is below it), and what athletes have, write for themselves
-//! and do (`/me/workouts` and what is below it).
+//! Workouts: what gyms' owners write and assign (`/workouts` and what is below it), and what
+//! athletes have, write for themselves and do (`/me/workouts` and what is below it).
 
 mod assign;
 mod change_mine;

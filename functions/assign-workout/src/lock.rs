@@ -4,8 +4,8 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// Locks the athletes that the caller is and that have the workout, so that two changes of one athlete take their turns; and
-/// their assignments of it, which may be taken back at this moment.
+/// Locks the athletes that the caller is and that have the workout, so that two changes of one
+/// athlete take their turns; and their assignments of it, which may be taken back at this moment.
 ///
 /// $1 caller, $2 workout. No row: the workout is not assigned to the caller.
 const LOCK_ATHLETES: &str = "-- lock_athletes

@@ -30,8 +30,9 @@ macro_rules! joined {
     };
 }
 
-/// A page of the workouts that gyms have assigned to the caller, and of those that they wrote for themselves, the last first. Of a
-/// gym that the caller is not in any more, only what is completed. $1 caller, $2 and $3 position, $4 rows.
+/// A page of the workouts that gyms have assigned to the caller, and of those that they wrote for
+/// themselves, the last first. Of a gym that the caller is not in any more, only what is completed.
+/// $1 caller, $2 and $3 position, $4 rows.
 ///
 /// Each athlete that the caller is gives its first rows from an index, and so do the own ones.
 const LIST_MY_WORKOUTS: &str = concat!(
@@ -71,7 +72,8 @@ const LIST_MY_WORKOUTS: &str = concat!(
     ORDER BY mine.created_at DESC, mine.id DESC"
 );
 
-/// A workout of the caller's, $1 caller, $2 workout: a row for each athlete who has it, or the one that is their own.
+/// A workout of the caller's, $1 caller, $2 workout: a row for each athlete who has it, or the one
+/// that is their own.
 ///
 /// No row: the workout is neither assigned to the caller nor their own.
 pub(crate) const READ_MY_WORKOUT: &str = concat!(
@@ -148,7 +150,8 @@ impl From<&Row> for MyWorkout {
     }
 }
 
-/// The same with its description, which lists are without: 200 of them would be too much for one response.
+/// The same with its description, which lists are without: 200 of them would be too much for one
+/// response.
 #[derive(Serialize)]
 pub(crate) struct MyWorkoutWhole {
     #[serde(flatten)]

@@ -32,9 +32,11 @@ impl OwnDraft {
     }
 }
 
-/// $1 caller, $2 the athlete that it is for, or null, $3 id, $4 name, $5 description. The same id is the same workout, sent again.
+/// $1 caller, $2 the athlete that it is for, or null, $3 id, $4 name, $5 description. The same id
+/// is the same workout, sent again.
 ///
-/// One row, with the number of the caller's athletes that it could be for: only where it is one there is a workout.
+/// One row, with the number of the caller's athletes that it could be for: only where it is one
+/// there is a workout.
 const CREATE_OWN_WORKOUT: &str = "-- create_own_workout
     WITH athletes AS (
         SELECT athlete.id, athlete.user_id, athlete.invited_by

@@ -20,7 +20,8 @@ const UNASSIGN_WORKOUT: &str = "-- unassign_workout
     )
     SELECT id FROM own";
 
-/// Takes the workout from an athlete. An athlete who does not have it, or not any more, is no error.
+/// Takes the workout from an athlete. An athlete who does not have it, or not any more, is no
+/// error.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     no_query(request)?;

@@ -55,14 +55,16 @@ impl Revision {
     }
 }
 
-/// $1 to $6 the caller, $7 id, $8 name, $9 description. The same id is the same workout, sent again.
+/// $1 to $6 the caller, $7 id, $8 name, $9 description. The same id is the same workout, sent
+/// again.
 const CREATE_WORKOUT: &str = "-- create_workout
     INSERT INTO workout AS created (id, user_id, name, description)
     SELECT $7, caller.id, $8, $9 FROM sign_in($1, $2, $3, $4, $5, $6) AS caller
     ON CONFLICT (id) DO UPDATE SET id = created.id WHERE created.user_id = excluded.user_id
     RETURNING id, name, description, created_at, archived_at";
 
-/// Those that are for athletes to whom the author assigns them; what the author wrote for themselves is among their own.
+/// Those that are for athletes to whom the author assigns them; what the author wrote for
+/// themselves is among their own.
 ///
 /// $1 author, $2 and $3 position, $4 rows.
 const LIST_WORKOUTS: &str = "-- list_workouts
@@ -77,7 +79,8 @@ const READ_WORKOUT: &str = "-- read_workout
     SELECT id, name, description, created_at, archived_at FROM workout
     WHERE id = $2 AND user_id = (SELECT id FROM caller($1)) AND athlete_id IS NULL";
 
-/// $1 author, $2 workout, $3 name, null leaves it as it is, $4 whether the description changes, $5 description.
+/// $1 author, $2 workout, $3 name, null leaves it as it is, $4 whether the description changes, $5
+/// description.
 ///
 /// No row: the workout is not the caller's.
 const CHANGE_WORKOUT: &str = "-- change_workout
@@ -141,7 +144,8 @@ impl From<Row> for ListedWorkout {
     }
 }
 
-/// Whoever is signed in may write workouts; what they may do with them is asked when they assign one.
+/// Whoever is signed in may write workouts; what they may do with them is asked when they assign
+/// one.
 pub(crate) async fn create(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     no_query(request)?;

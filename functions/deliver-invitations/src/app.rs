@@ -6,12 +6,13 @@ use shared::{
     },
 };
 
-/// The number of invitations in a second, unless `SEND_RATE` says otherwise: SES's quota for an account that has just left the
-/// sandbox
+/// The number of invitations in a second, unless `SEND_RATE` says otherwise: SES's quota for an
+/// account that has just left the sandbox
 /// (<https://docs.aws.amazon.com/ses/latest/dg/quotas.html>).
 const SEND_RATE: u16 = 14;
 
-/// The number of connections to the database: outcomes are recorded while other invitations are still being sent.
+/// The number of connections to the database: outcomes are recorded while other invitations are
+/// still being sent.
 const CONNECTIONS: usize = 4;
 
 /// The state of the function. It is made once for the life of an environment.

@@ -11,16 +11,17 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// Claims due invitations: this relay gets a lease on them. Gyms are served in turn, in the order of their ids: each gets an equal
-/// part, and within a gym the invitation that has waited longest is first. Those that another relay is claiming at this moment are
-/// passed over. If a relay dies, its invitations stay queued, and are claimed again when the lease has ended. Nothing is sent for a
-/// closed gym or to a removed athlete.
+/// Claims due invitations: this relay gets a lease on them. Gyms are served in turn, in the order
+/// of their ids: each gets an equal part, and within a gym the invitation that has waited longest
+/// is first. Those that another relay is claiming at this moment are passed over. If a relay dies,
+/// its invitations stay queued, and are claimed again when the lease has ended. Nothing is sent for
+/// a closed gym or to a removed athlete.
 ///
-/// $1 number of invitations, $2 seconds of the lease, $3 id of this claim: the same id again claims no others, $4 channels, $5 the
-/// last gym that was served, $6 attempts at most.
+/// $1 number of invitations, $2 seconds of the lease, $3 id of this claim: the same id again claims
+/// no others, $4 channels, $5 the last gym that was served, $6 attempts at most.
 ///
-/// One row for each invitation, or one without an id where none was claimed. Each has `gyms`, how many were served, at most $1, and
-/// `last_gym` of them.
+/// One row for each invitation, or one without an id where none was claimed. Each has `gyms`, how
+/// many were served, at most $1, and `last_gym` of them.
 const CLAIM_DUE: &str = r#"-- claim_due
     WITH RECURSIVE waiting (gym_id) AS (
         SELECT $5

@@ -1,5 +1,6 @@
-//! The outbox relay. Every minute it sends the invitations that are due: those whose first attempt failed or was never made, and
-//! those of an import, which are queued without an attempt. Several relays may run at once.
+//! The outbox relay. Every minute it sends the invitations that are due: those whose first attempt
+//! failed or was never made, and those of an import, which are queued without an attempt. Several
+//! relays may run at once.
 
 mod app;
 mod claim;
@@ -23,11 +24,12 @@ use shared::{
 use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// The longest time to claim an invitation, send it and record the outcome. None is claimed that could not be finished before the
-/// deadline.
+/// The longest time to claim an invitation, send it and record the outcome. None is claimed that
+/// could not be finished before the deadline.
 const LONGEST_DELIVERY: Duration = db::LONGEST.saturating_mul(2).saturating_add(CALL_BUDGET);
 
-/// Ends the invitations that are attempted no more, which no claim takes. Another relay may be at it.
+/// Ends the invitations that are attempted no more, which no claim takes. Another relay may be at
+/// it.
 ///
 /// $1 attempts at most, $2 text for the gym's owner where no attempt has left one.
 const GIVE_UP: &str = "-- give_up
@@ -79,8 +81,8 @@ impl Report {
     }
 }
 
-/// Sends the due invitations until none is left or the deadline is near. What is claimed is sent at once: no claimed invitation
-/// waits for others.
+/// Sends the due invitations until none is left or the deadline is near. What is claimed is sent at
+/// once: no claimed invitation waits for others.
 pub async fn handle(app: &App, deadline: Instant) -> Result<Report, QueryError> {
     metrics::oldest_queued_invitation(overdue(&app.db).await?);
     give_up(&app.db).await?;
@@ -139,8 +141,8 @@ async fn give_up(db: &Db) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// The channel, and the outcome if it could be recorded. An invitation that can't be written, or makes the code panic, is not in
-/// the way of the others.
+/// The channel, and the outcome if it could be recorded. An invitation that can't be written, or
+/// makes the code panic, is not in the way of the others.
 async fn deliver(app: &App, claimed: Claimed) -> (Channel, Option<AttemptOutcome>) {
     let (channel, attempt) = (claimed.channel, claimed.attempt());
     let invitation_id = attempt.invitation_id;

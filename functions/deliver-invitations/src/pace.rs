@@ -5,7 +5,8 @@ use tokio::time::Instant;
 /// The time between two claims.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// The time for which nothing is sent by a channel after its provider has asked for fewer at a time.
+/// The time for which nothing is sent by a channel after its provider has asked for fewer at a
+/// time.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The number of invitations that are sent at the same time at a usual rate.
@@ -14,8 +15,8 @@ const AT_ONCE: usize = 16;
 /// The largest number of invitations that are sent at the same time.
 const AT_ONCE_MAX: usize = 200;
 
-/// The number of invitations that are sent at the same time, so that the rate is reached at the tenth of a second that SES takes, and
-/// at twice that.
+/// The number of invitations that are sent at the same time, so that the rate is reached at the
+/// tenth of a second that SES takes, and at twice that.
 fn at_once(send_rate: u16) -> usize {
     (usize::from(send_rate) / 5).clamp(AT_ONCE, AT_ONCE_MAX)
 }
@@ -40,8 +41,8 @@ impl Pace {
         }
     }
 
-    /// The number that may be claimed now, while so many are being sent. What was not used in time is not made up for: SES counts
-    /// each second by itself.
+    /// The number that may be claimed now, while so many are being sent. What was not used in time
+    /// is not made up for: SES counts each second by itself.
     pub(crate) fn allows(&mut self, now: Instant, being_sent: usize) -> usize {
         let rate = f64::from(self.rate);
         let passed = self.last_grown.map_or(Duration::ZERO, |last| now - last);

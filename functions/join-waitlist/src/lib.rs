@@ -1,4 +1,5 @@
-//! `POST /waitlist`: somebody without an invitation asks to be told when they can join. It is the only route without a token.
+//! `POST /waitlist`: somebody without an invitation asks to be told when they can join. It is the
+//! only route without a token.
 
 use serde::Serialize;
 use shared::{
@@ -37,7 +38,8 @@ struct Joined {
     warnings: Vec<Warning>,
 }
 
-/// Adds an address to the waitlist. The response is the same for a new and a known address: it tells nobody who is on the list.
+/// Adds an address to the waitlist. The response is the same for a new and a known address: it
+/// tells nobody who is on the list.
 pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     no_query(&request)?;
     let Joining { email, warnings } = Joining::read(body(&request)?)?;

@@ -1,4 +1,5 @@
-//! Brings the database to the newest schema: applies the files of `migrations/` that are not applied yet, in their order.
+//! Brings the database to the newest schema: applies the files of `migrations/` that are not
+//! applied yet, in their order.
 
 mod login;
 
@@ -48,7 +49,8 @@ impl Config {
 /// The result of a run.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub struct Report {
-    /// The migrations that were applied just now, like `V1__onboarding`; none if the schema was the newest already.
+    /// The migrations that were applied just now, like `V1__onboarding`; none if the schema was the
+    /// newest already.
     pub applied: Vec<String>,
 }
 
@@ -58,11 +60,13 @@ pub fn runner() -> Runner {
     embedded::migrations::runner()
 }
 
-/// Applies the missing migrations. A second run at the same time waits, then finds nothing to do. The client must be connected to
-/// the server itself: behind a pooling proxy, lock and migrations may be on different connections.
+/// Applies the missing migrations. A second run at the same time waits, then finds nothing to do.
+/// The client must be connected to the server itself: behind a pooling proxy, lock and migrations
+/// may be on different connections.
 pub async fn apply(client: &mut Client, runner: &Runner) -> Result<Report, MigrationError> {
     client
-        // The time limit of a statement is made for the functions: an index takes longer, and so does waiting for the lock.
+        // The time limit of a statement is made for the functions: an index takes longer, and so
+        // does waiting for the lock.
         .batch_execute(&format!(
             "SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK})"
         ))
@@ -79,7 +83,8 @@ pub async fn apply(client: &mut Client, runner: &Runner) -> Result<Report, Migra
     Ok(Report { applied })
 }
 
-/// The reason why the schema is not the newest. The migrations before the one that failed stay applied.
+/// The reason why the schema is not the newest. The migrations before the one that failed stay
+/// applied.
 ///
 /// The log of a deployment shows nothing but this text.
 #[derive(Debug)]

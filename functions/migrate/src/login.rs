@@ -6,8 +6,8 @@ use tokio_postgres::Client;
 /// The role that the functions log in as, which the migrations make.
 pub const FUNCTIONS_ROLE: &str = "onboarding_functions";
 
-/// Gives the functions' role the password that Secrets Manager has for it, whatever it had before: a new one after a rotation,
-/// that of another time after the database was restored.
+/// Gives the functions' role the password that Secrets Manager has for it, whatever it had before:
+/// a new one after a rotation, that of another time after the database was restored.
 ///
 /// The server is sent what it would store, so that no log of statements has the password.
 pub async fn let_functions_in(client: &Client, login: &Credentials) -> Result<(), MigrationError> {

@@ -1,5 +1,5 @@
-//! The Lambda function. It migrates and lets the functions in, whatever the event is; an error fails the invocation, and so the
-//! deployment.
+//! The Lambda function. It migrates and lets the functions in, whatever the event is; an error
+//! fails the invocation, and so the deployment.
 
 use lambda_http::{
     Error, LambdaEvent,

@@ -53,7 +53,8 @@ const TRY_AGAIN: MailOutcome = MailOutcome::BouncedForNow {
 pub(crate) struct MailEvent {
     /// SES's id of the mail, which it gave on sending.
     pub(crate) message_id: String,
-    /// The invitation and the number of the attempt, from the mail's tags; none of a mail that had none.
+    /// The invitation and the number of the attempt, from the mail's tags; none of a mail that had
+    /// none.
     pub(crate) attempt: Option<(Uuid, i32)>,
     pub(crate) outcome: MailOutcome,
 }
@@ -102,7 +103,8 @@ struct Bounce {
     bounced_recipients: Vec<BouncedRecipient>,
 }
 
-/// The report of the recipient's server (RFC 3464). All of it is absent if the bounce came without a report.
+/// The report of the recipient's server (RFC 3464). All of it is absent if the bounce came without
+/// a report.
 #[derive(Deserialize)]
 struct BouncedRecipient {
     action: Option<String>,
@@ -156,8 +158,9 @@ impl MailEvent {
 }
 
 impl Bounce {
-    /// The outcome, by SES's type of the bounce and by the report of the recipient's server. SES guesses the type, and guesses wrong
-    /// where the server was vague: an out-of-office reply is `Transient` `General`, and so are many reports of an unknown user.
+    /// The outcome, by SES's type of the bounce and by the report of the recipient's server. SES
+    /// guesses the type, and guesses wrong where the server was vague: an out-of-office reply is
+    /// `Transient` `General`, and so are many reports of an unknown user.
     fn outcome(&self) -> Result<MailOutcome, &'static str> {
         let report = self.bounced_recipients.first();
         let action = report.and_then(|report| report.action.as_deref());
@@ -166,7 +169,8 @@ impl Bounce {
             .and_then(|report| report.status.as_deref())
             .unwrap_or_default();
         let is_permanent = status.starts_with("5.");
-        // RFC 3463, section 3.8: the subject 7 is security or policy. It is not the address that is wrong.
+        // RFC 3463, section 3.8: the subject 7 is security or policy. It is not the address that is
+        // wrong.
         let refused = if status.starts_with("5.7.") {
             MailOutcome::Bounced(SERVER_REFUSES)
         } else {
@@ -323,7 +327,8 @@ mod tests {
                 "{kind} {sub_type} {recipient}"
             );
         }
-        // An out-of-office reply, a server on the way that has not given up, and a type that does not exist yet.
+        // An out-of-office reply, a server on the way that has not given up, and a type that does
+        // not exist yet.
         for (kind, sub_type, recipient) in [
             ("Transient", "General", &no_report),
             ("Undetermined", "Undetermined", &no_report),

@@ -1,5 +1,6 @@
-//! Records the events of SES, which EventBridge delivers: the outcome of an invitation that was sent by mail. Events come at least
-//! once, and in any order (<https://docs.aws.amazon.com/ses/latest/dg/monitoring-eventbridge.html>).
+//! Records the events of SES, which EventBridge delivers: the outcome of an invitation that was
+//! sent by mail. Events come at least once, and in any order
+//! (<https://docs.aws.amazon.com/ses/latest/dg/monitoring-eventbridge.html>).
 
 mod event;
 
@@ -18,16 +19,19 @@ use shared::{
     },
 };
 
-/// Records the status that an event reports, if the invitation has one of the statuses that come before it. So late and repeated
-/// events change nothing. An invitation that is accepted, revoked or expired stays so.
+/// Records the status that an event reports, if the invitation has one of the statuses that come
+/// before it. So late and repeated events change nothing. An invitation that is accepted, revoked
+/// or expired stays so.
 ///
-/// The mail is found by its tags, or without tags by its id. An event may come before the sender has recorded that SES took the
-/// mail, and may be the only sign of that: then it settles the attempt. An attempt that is settled and was queued again is history.
+/// The mail is found by its tags, or without tags by its id. An event may come before the sender
+/// has recorded that SES took the mail, and may be the only sign of that: then it settles the
+/// attempt. An attempt that is settled and was queued again is history.
 ///
-/// $1 SES's id of the mail, $2 new status, $3 statuses before it, $4 text for the gym's owner, $5 invitation, $6 number of the
-/// attempt; null without tags.
+/// $1 SES's id of the mail, $2 new status, $3 statuses before it, $4 text for the gym's owner, $5
+/// invitation, $6 number of the attempt; null without tags.
 ///
-/// No row: no invitation was sent as this mail. Otherwise `recorded` is the new status, or null if nothing changed.
+/// No row: no invitation was sent as this mail. Otherwise `recorded` is the new status, or null if
+/// nothing changed.
 const RECORD_OUTCOME: &str = "-- record_outcome
     WITH mailed AS (
         SELECT id FROM invitation WHERE id = $5
@@ -48,14 +52,16 @@ const RECORD_OUTCOME: &str = "-- record_outcome
     )
     SELECT (SELECT status FROM recorded) AS recorded FROM mailed";
 
-/// Queues an invitation again whose mail bounced for now: SES reports that only after hours of attempts of its own. The id of the
-/// mail is deleted, so that repeated events find nothing; the next mail has its own. An invitation that has no attempts or no
-/// time left has bounced for good. Of an earlier mail than the last one it changes nothing.
+/// Queues an invitation again whose mail bounced for now: SES reports that only after hours of
+/// attempts of its own. The id of the mail is deleted, so that repeated events find nothing; the
+/// next mail has its own. An invitation that has no attempts or no time left has bounced for good.
+/// Of an earlier mail than the last one it changes nothing.
 ///
-/// $1 SES's id of the mail, $2 text while there are attempts left, $3 text after the last one, $4 attempts at most, $5 invitation,
-/// $6 number of the attempt; null without tags.
+/// $1 SES's id of the mail, $2 text while there are attempts left, $3 text after the last one, $4
+/// attempts at most, $5 invitation, $6 number of the attempt; null without tags.
 ///
-/// No row: no invitation was sent as this mail. Otherwise `recorded` is the new status, or null if nothing changed.
+/// No row: no invitation was sent as this mail. Otherwise `recorded` is the new status, or null if
+/// nothing changed.
 const SEND_AGAIN: &str = "-- send_again
     WITH mailed AS (
         SELECT id FROM invitation WHERE id = $5
@@ -91,8 +97,8 @@ pub enum Report {
     Ignored { reason: &'static str },
 }
 
-/// Records an event. Only an error of the database fails the invocation, so that the event comes again. An event that can't be
-/// read is ignored: it would be no better the next time.
+/// Records an event. Only an error of the database fails the invocation, so that the event comes
+/// again. An event that can't be read is ignored: it would be no better the next time.
 pub async fn handle(app: &App, event: Value) -> Result<Report, QueryError> {
     let event = match MailEvent::read(event) {
         Ok(event) => event,

@@ -70,8 +70,9 @@ pub(crate) struct Invitation {
 }
 
 impl Athlete {
-    /// The athlete that was registered just now, with a queued invitation. The columns of `row` are `id`, `locale`, `created_at`,
-    /// `shares_contact`, `invitation_id`, `expires_at` and `last_day`.
+    /// The athlete that was registered just now, with a queued invitation. The columns of `row` are
+    /// `id`, `locale`, `created_at`, `shares_contact`, `invitation_id`, `expires_at` and
+    /// `last_day`.
     pub(crate) fn registered(
         row: &Row,
         business_id: Uuid,

@@ -8,7 +8,8 @@ use shared::{
     },
 };
 
-/// The fields that change; the others stay as they are. A contact is corrected with a new invitation.
+/// The fields that change; the others stay as they are. A contact is corrected with a new
+/// invitation.
 struct Change {
     full_name: Edit<Name>,
     locale: Option<Locale>,

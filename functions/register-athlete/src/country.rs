@@ -12,7 +12,8 @@ const GYM_COUNTRY: &str = "-- gym_country
     SELECT business.country
     FROM gym_of($1, $2) AS gym JOIN business ON business.id = gym.id";
 
-/// The country of the caller's gym, if it has said one: numbers in the national form are of this country.
+/// The country of the caller's gym, if it has said one: numbers in the national form are of this
+/// country.
 pub(crate) async fn gym_country(
     app: &App,
     subject: &Subject,

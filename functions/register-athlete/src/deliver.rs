@@ -21,8 +21,9 @@ impl From<&Row> for Gym {
     }
 }
 
-/// Sends the invitation that was just queued, on which this request has the lease, and updates `athlete` with the outcome. An
-/// error here does not fail the request: the invitation stays queued in the database, and is sent later.
+/// Sends the invitation that was just queued, on which this request has the lease, and updates
+/// `athlete` with the outcome. An error here does not fail the request: the invitation stays queued
+/// in the database, and is sent later.
 pub(crate) async fn deliver(app: &App, gym: Gym, athlete: &mut Athlete) {
     metrics::invitations("queued", 1);
     let to = match athlete.invitation.channel {

@@ -31,7 +31,8 @@ use shared::{
 };
 use std::collections::HashMap;
 
-/// Athletes that one import may have: a large gym's, and few enough for one transaction well within its time.
+/// Athletes that one import may have: a large gym's, and few enough for one transaction well within
+/// its time.
 const MAX_ATHLETES: usize = 500;
 
 /// Bytes of the body: an export of 500 rows with all the columns that are not ours.
@@ -47,7 +48,8 @@ struct Sent {
 }
 
 impl Sent {
-    /// From the body, which is JSON or a spreadsheet: an Excel workbook, or what programs save as text (RFC 4180).
+    /// From the body, which is JSON or a spreadsheet: an Excel workbook, or what programs save as
+    /// text (RFC 4180).
     fn read(request: &Request) -> Result<Self, Problem> {
         let bytes = bytes(request, MAX_FILE)?;
         let kind = file::kind(&bytes)?;
@@ -73,8 +75,8 @@ impl Sent {
     }
 }
 
-/// The errors of the athletes of an import, as far as they are seen without the database; the file as a whole may be refused.
-/// For the fuzz targets, which have none.
+/// The errors of the athletes of an import, as far as they are seen without the database; the file
+/// as a whole may be refused. For the fuzz targets, which have none.
 pub fn errors_of_import(
     request: &Request,
     country: Option<&Country>,
@@ -137,7 +139,8 @@ struct Item {
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<usize>,
     outcome: ImportOutcome,
-    /// None where it would be created, was merged or has errors; with the error `contact_in_use` it is who has the contact.
+    /// None where it would be created, was merged or has errors; with the error `contact_in_use` it
+    /// is who has the contact.
     athlete: Option<Athlete>,
     /// The fields that the athlete got, who had none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -191,7 +194,8 @@ impl Counts {
     }
 }
 
-/// Registers every athlete that is new, or says what that would do. The relay sends their invitations.
+/// Registers every athlete that is new, or says what that would do. The relay sends their
+/// invitations.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let subject = caller(request)?.subject;
     let business_id = path_id(request, "business_id", "gym")?;
@@ -241,7 +245,8 @@ async fn name_keys(app: &App, candidates: &[Candidate]) -> Result<Vec<Option<Str
     Ok(rows.iter().map(|row| row.get("name_key")).collect())
 }
 
-/// What is decided for each athlete, by its index, and done unless this is a dry run or others have errors.
+/// What is decided for each athlete, by its index, and done unless this is a dry run or others have
+/// errors.
 async fn carry_out(
     app: &App,
     plan: &Plan<'_>,

@@ -23,12 +23,14 @@ use uuid::Uuid;
 /// Athletes whose invitations one request may have sent.
 const MAX_ATHLETES: usize = 500;
 
-/// Locks the athletes, so that nobody else renews, revokes or accepts their invitations meanwhile, and the gym, so that it is not
-/// closed. They are locked in the order of their ids: two requests wait for each other, and never both.
+/// Locks the athletes, so that nobody else renews, revokes or accepts their invitations meanwhile,
+/// and the gym, so that it is not closed. They are locked in the order of their ids: two requests
+/// wait for each other, and never both.
 ///
 /// $1 subject, $2 business, $3 athletes.
 ///
-/// No row: the gym is not the caller's. Otherwise one for each athlete on its roster, or one without an id where none is.
+/// No row: the gym is not the caller's. Otherwise one for each athlete on its roster, or one
+/// without an id where none is.
 const LOCK_TO_INVITE: &str = "-- lock_to_invite
     WITH gym AS (
         SELECT business.id
@@ -44,8 +46,8 @@ const LOCK_TO_INVITE: &str = "-- lock_to_invite
     )
     SELECT locked.id, locked.email, locked.is_linked FROM gym LEFT JOIN locked ON true";
 
-/// The last invitation of each athlete, and the number of renewals within the period. Every invitation but the athlete's first one
-/// is a renewal.
+/// The last invitation of each athlete, and the number of renewals within the period. Every
+/// invitation but the athlete's first one is a renewal.
 ///
 /// $1 athletes, $2 seconds of the period in which renewals count, $3 seconds of a double click.
 const INVITATION_HISTORIES: &str = "-- invitation_histories
@@ -83,7 +85,8 @@ const END_INVITATIONS: &str = "-- end_invitations
 
 /// Makes new invitations, which nobody has the lease on: the relay sends those that are queued.
 ///
-/// $1 athletes, $2 channels, $6 ids, in one order, $3 business, $4 state, $5 days for which they are valid.
+/// $1 athletes, $2 channels, $6 ids, in one order, $3 business, $4 state, $5 days for which they
+/// are valid.
 const INVITE_ATHLETES: &str = "-- invite_athletes
     INSERT INTO invitation (id, athlete_id, channel, status, attempts, created_at, next_attempt_at, expires_at)
     SELECT given.id, given.athlete_id, given.channel, $4, 0, at, at, end_of_day($5, business.time_zone)
@@ -166,7 +169,8 @@ impl Counts {
     }
 }
 
-/// Has the invitations of many athletes sent: those that are held for the first time, the others again. The relay sends them.
+/// Has the invitations of many athletes sent: those that are held for the first time, the others
+/// again. The relay sends them.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let subject = caller(request)?.subject;
     no_query(request)?;
@@ -201,7 +205,8 @@ struct Wanted {
     subject: Subject,
     business_id: Uuid,
     athlete_ids: Vec<Uuid>,
-    /// The ids of the invitations that this request makes, by athlete, however often its transaction is run.
+    /// The ids of the invitations that this request makes, by athlete, however often its
+    /// transaction is run.
     invitation_ids: HashMap<Uuid, Uuid>,
 }
 
@@ -240,7 +245,8 @@ impl Wanted {
         for (id, athlete) in in_order {
             let history = histories.get(id);
             let own_id = self.invitation_ids[id];
-            // Where this transaction was committed before its connection died, it finds its own invitations.
+            // Where this transaction was committed before its connection died, it finds its own
+            // invitations.
             let is_there = history.is_some_and(|last| last.get::<_, Uuid>("last_id") == own_id);
             let outcome = if is_there {
                 InviteOutcome::Queued

@@ -1,11 +1,12 @@
 //! `POST /businesses/{business_id}/athletes`: a gym registers an athlete, who is invited at once.
-//! `POST /businesses/{business_id}/athletes/import`: many at once, from a spreadsheet or another system.
-//! `POST /businesses/{business_id}/invitations`: the invitations of many are sent, for the first time or again.
-//! `GET /businesses/{business_id}/athletes`: the gym's roster.
-//! `GET`, `PATCH` and `DELETE /businesses/{business_id}/athletes/{athlete_id}`: an athlete is read, corrected, or removed.
-//! `POST` and `DELETE /businesses/{business_id}/athletes/{athlete_id}/invitation`: an invitation is renewed, perhaps at a
-//! corrected contact, or revoked.
-//! `DELETE /businesses/{business_id}/athletes/{athlete_id}/link`: an athlete is unlinked from the account of the wrong person.
+//! `POST /businesses/{business_id}/athletes/import`: many at once, from a spreadsheet or another
+//! system. `POST /businesses/{business_id}/invitations`: the invitations of many are sent, for the
+//! first time or again. `GET /businesses/{business_id}/athletes`: the gym's roster. `GET`, `PATCH`
+//! and `DELETE /businesses/{business_id}/athletes/{athlete_id}`: an athlete is read, corrected, or
+//! removed. `POST` and `DELETE /businesses/{business_id}/athletes/{athlete_id}/invitation`: an
+//! invitation is renewed, perhaps at a corrected contact, or revoked. `DELETE
+//! /businesses/{business_id}/athletes/{athlete_id}/link`: an athlete is unlinked from the account
+//! of the wrong person.
 
 mod app;
 mod athlete;

@@ -18,11 +18,12 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// Registers the athlete and queues an invitation. This request has the lease on it, and sends it. The gym is locked, so that it
-/// is not closed meanwhile.
+/// Registers the athlete and queues an invitation. This request has the lease on it, and sends it.
+/// The gym is locked, so that it is not closed meanwhile.
 ///
-/// $1 subject, $2 business, $3 id, $4 code, $5 email, $6 phone, $7 full name, $8 locale, $9 channel, $10 days for which the
-/// invitation is valid, $11 seconds of the lease, $12 true to register another person at a contact that is taken.
+/// $1 subject, $2 business, $3 id, $4 code, $5 email, $6 phone, $7 full name, $8 locale, $9
+/// channel, $10 days for which the invitation is valid, $11 seconds of the lease, $12 true to
+/// register another person at a contact that is taken.
 ///
 /// No row: the gym is not the caller's. A row without an id: the contact or the code is taken.
 const REGISTER_ATHLETE: &str = r#"-- register_athlete
@@ -58,8 +59,8 @@ const REGISTER_ATHLETE: &str = r#"-- register_athlete
            last_day(invited.expires_at, gym.time_zone) AS last_day
     FROM gym LEFT JOIN registered ON true LEFT JOIN invited ON true"#;
 
-/// The athlete on the gym's roster with this contact: of several, the one with the same name, else one without a name. A phone
-/// identifies an athlete only if they have no email, or none is given.
+/// The athlete on the gym's roster with this contact: of several, the one with the same name, else
+/// one without a name. A phone identifies an athlete only if they have no email, or none is given.
 ///
 /// $1 business, $2 email, $3 phone, $4 full name.
 const FIND_BY_CONTACT: &str = concat!(
@@ -107,7 +108,8 @@ impl Input {
     }
 }
 
-/// Registers the athlete, then sends the invitation. The request succeeds also when the invitation can't be sent at once.
+/// Registers the athlete, then sends the invitation. The request succeeds also when the invitation
+/// can't be sent at once.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     no_query(request)?;
@@ -172,7 +174,8 @@ async fn register(app: &App, target: &Target, input: &Input) -> Result<Registere
             continue;
         };
         let athlete = Box::new(Athlete::from_row(&found, &app.app_url));
-        // This request's own id: the statement was carried out, its connection died, and it was sent again.
+        // This request's own id: the statement was carried out, its connection died, and it was
+        // sent again.
         if athlete.id == target.athlete_id {
             return Ok(Registered::Now(Gym::from(&row), athlete));
         }
@@ -236,7 +239,8 @@ async fn find(
     app.db.query_opt(FIND_BY_CONTACT, &contact).await
 }
 
-/// Adds the address to an athlete who is known by their phone alone, and invites them there, unless they have signed up.
+/// Adds the address to an athlete who is known by their phone alone, and invites them there, unless
+/// they have signed up.
 async fn add_address(app: &App, target: &Target, email: Email) -> Result<Box<Athlete>, Problem> {
     let correction = Correction {
         email: Some(email.clone()),

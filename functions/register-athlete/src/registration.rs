@@ -8,8 +8,8 @@ use shared::{
     },
 };
 
-/// The largest number of draws for a free code. A draw gives a taken code once in 2⁴⁵ / (athletes) times: two in a row are not
-/// chance.
+/// The largest number of draws for a free code. A draw gives a taken code once in 2⁴⁵ / (athletes)
+/// times: two in a row are not chance.
 pub(crate) const MAX_DRAWS: usize = 4;
 
 /// An athlete as the gym describes them.
@@ -21,8 +21,8 @@ pub(crate) struct Registration {
     pub(crate) locale: Option<Locale>,
 }
 
-/// Whether an athlete is the one who has the contact already. Without two names to compare it is the same person, unless the gym
-/// says otherwise of a person with a name.
+/// Whether an athlete is the one who has the contact already. Without two names to compare it is
+/// the same person, unless the gym says otherwise of a person with a name.
 pub(crate) fn is_one_person(
     has_the_name: Option<bool>,
     has_name: bool,
@@ -39,7 +39,8 @@ pub(crate) struct Contact {
 }
 
 impl Registration {
-    /// Reads a registration from the fields. Numbers without a country code are of `country`, the gym's.
+    /// Reads a registration from the fields. Numbers without a country code are of `country`, the
+    /// gym's.
     pub(crate) fn read(fields: &mut Fields, country: Option<&Country>) -> Result<Self, Noted> {
         let contact = Contact::read(fields, country);
         let full_name = fields.optional("full_name");
@@ -79,7 +80,8 @@ impl Registration {
             .collect()
     }
 
-    /// Adds what only `other` has, which is the same athlete, and gives the fields that it has otherwise.
+    /// Adds what only `other` has, which is the same athlete, and gives the fields that it has
+    /// otherwise.
     pub(crate) fn complete(&mut self, other: &Self) -> Vec<&'static str> {
         let mut differs = Vec::new();
         complete(

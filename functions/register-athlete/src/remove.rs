@@ -18,7 +18,8 @@ const LOCK_TO_REMOVE: &str = "-- lock_to_remove
     WHERE athlete.id = $3
     FOR UPDATE OF athlete";
 
-/// Removes the athlete from the gym. A linked person keeps what they have completed. Removing twice is no error.
+/// Removes the athlete from the gym. A linked person keeps what they have completed. Removing twice
+/// is no error.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let target = Target::of(request)?;
     match app.db.transaction(|tx| remove(tx, &target)).await? {
@@ -30,7 +31,8 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     }
 }
 
-/// The number of invitations that were revoked; none if the athlete was never in a gym of the caller's.
+/// The number of invitations that were revoked; none if the athlete was never in a gym of the
+/// caller's.
 async fn remove(tx: Transaction, target: &Target) -> Result<Option<usize>, QueryError> {
     let found = tx.query_opt(LOCK_TO_REMOVE, &target.parameters()).await?;
     if found.is_none() {

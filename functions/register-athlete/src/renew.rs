@@ -43,8 +43,9 @@ impl Correction {
     }
 }
 
-/// Locks the gym before a contact changes, so that nobody comes in meanwhile: an import could have the new contact and wait for the
-/// old one, while the correction has the old one and waits for the new one.
+/// Locks the gym before a contact changes, so that nobody comes in meanwhile: an import could have
+/// the new contact and wait for the old one, while the correction has the old one and waits for the
+/// new one.
 ///
 /// $1 subject, $2 business. No row: the gym is not the caller's.
 const LOCK_ROSTER: &str = "-- lock_roster
@@ -52,8 +53,8 @@ const LOCK_ROSTER: &str = "-- lock_roster
     FROM gym_of($1, $2) AS gym JOIN business ON business.id = gym.id
     FOR UPDATE OF business";
 
-/// Locks the athlete, so that nobody else renews, revokes or accepts the invitation meanwhile, and the gym, so that it is not
-/// closed.
+/// Locks the athlete, so that nobody else renews, revokes or accepts the invitation meanwhile, and
+/// the gym, so that it is not closed.
 ///
 /// $1 subject, $2 business, $3 athlete.
 ///
@@ -68,8 +69,8 @@ const LOCK_TO_RENEW: &str = r#"-- lock_to_renew
     WHERE athlete.id = $3 AND athlete.removed_at IS NULL AND business.closed_at IS NULL
     FOR KEY SHARE OF business FOR UPDATE OF athlete"#;
 
-/// The athlete's last invitation, and the number of renewals within the period. Every invitation but the athlete's first one is a
-/// renewal.
+/// The athlete's last invitation, and the number of renewals within the period. Every invitation
+/// but the athlete's first one is a renewal.
 ///
 /// $1 athlete, $2 seconds of the period in which renewals count, $3 seconds of a double click.
 const INVITATION_HISTORY: &str = "-- invitation_history
@@ -106,10 +107,11 @@ const CORRECT_ATHLETE: &str = "-- correct_athlete
 
 /// Queues a new invitation. This request has the lease on it, and sends it.
 ///
-/// Its times come from `statement_timestamp()`: `now()` is the beginning of the transaction, which may have waited for the lock,
-/// and so may be earlier than the invitation that is replaced.
+/// Its times come from `statement_timestamp()`: `now()` is the beginning of the transaction, which
+/// may have waited for the lock, and so may be earlier than the invitation that is replaced.
 ///
-/// $1 athlete, $2 channel, $3 days for which it is valid, $4 seconds of the lease, $5 time zone, $6 id.
+/// $1 athlete, $2 channel, $3 days for which it is valid, $4 seconds of the lease, $5 time zone, $6
+/// id.
 const INVITE_AGAIN: &str = "-- invite_again
     INSERT INTO invitation (id, athlete_id, channel, attempts, created_at, next_attempt_at, expires_at)
     SELECT $6, $1, $2, 1, at, at + make_interval(secs => $4), end_of_day($3, $5)
@@ -209,9 +211,10 @@ struct NewInvitation {
 
 /// Ends the open invitation and queues a new one.
 ///
-/// An email in the correction replaces the athlete's. A phone alone replaces the athlete's phone and removes the email, so that
-/// the invitation goes by text message. After a correction, or a revoked invitation, the athlete has a new code, and the old one
-/// stops working. Otherwise the code stays.
+/// An email in the correction replaces the athlete's. A phone alone replaces the athlete's phone
+/// and removes the email, so that the invitation goes by text message. After a correction, or a
+/// revoked invitation, the athlete has a new code, and the old one stops working. Otherwise the
+/// code stays.
 async fn renew(
     tx: Transaction,
     app: &App,

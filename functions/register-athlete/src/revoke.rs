@@ -23,7 +23,8 @@ const REVOKE_INVITATION: &str = "-- revoke_invitation
     WHERE athlete_id = $1 AND NOT has_ended(status)
     RETURNING id";
 
-/// Revokes the invitation: from then on neither the code nor the email links anybody. Revoking twice is no error.
+/// Revokes the invitation: from then on neither the code nor the email links anybody. Revoking
+/// twice is no error.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let target = Target::of(request)?;
     match app.db.transaction(|tx| revoke(tx, &target)).await? {
@@ -40,7 +41,8 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
 }
 
 enum Revocation {
-    /// No invitation of the athlete is open any more; this request has revoked `count` of them, one or none.
+    /// No invitation of the athlete is open any more; this request has revoked `count` of them, one
+    /// or none.
     Done { count: usize },
     /// The athlete is not in a gym of the caller's.
     NotYours,

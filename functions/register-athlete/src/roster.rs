@@ -63,8 +63,8 @@ fn statuses(query: &mut Query<'_>) -> Result<Option<Vec<InvitationStatus>>, Note
     })
 }
 
-/// The stored states that may show as one of some others, and when each does: an open invitation shows as expired once its time
-/// is over. The three lists are in one order.
+/// The stored states that may show as one of some others, and when each does: an open invitation
+/// shows as expired once its time is over. The three lists are in one order.
 #[derive(Default)]
 struct Stored {
     statuses: Vec<InvitationStatus>,
@@ -113,11 +113,11 @@ const LIST_ATHLETES: &str = concat!(
     ORDER BY athlete.created_at DESC, athlete.id DESC"
 );
 
-/// A page of the athletes with an invitation in some states. The first of each stored state are read from an index, which has
-/// them in the roster's order.
+/// A page of the athletes with an invitation in some states. The first of each stored state are
+/// read from an index, which has them in the roster's order.
 ///
-/// $1 subject, $2 business, $3 and $4 position, $5 rows, $6 stored states, $7 whether each is asked for
-/// before its time is over, $8 and afterwards.
+/// $1 subject, $2 business, $3 and $4 position, $5 rows, $6 stored states, $7 whether each is asked
+/// for before its time is over, $8 and afterwards.
 ///
 /// No row: the gym is not the caller's. One row without an athlete: the page is empty.
 const LIST_BY_STATUS: &str = concat!(
@@ -143,7 +143,8 @@ const LIST_BY_STATUS: &str = concat!(
     ORDER BY athlete.created_at DESC, athlete.id DESC"
 );
 
-/// A page of the athletes that a text finds. The index of words is read first, whatever else is asked for.
+/// A page of the athletes that a text finds. The index of words is read first, whatever else is
+/// asked for.
 ///
 /// $1 subject, $2 business, $3 and $4 position, $5 rows, $6 states that are asked for, $7 text.
 ///

@@ -11,7 +11,8 @@ use std::slice::from_ref;
 
 /// Locks the athlete, so that nobody else invites or removes them meanwhile.
 ///
-/// $1 subject, $2 business, $3 athlete. No row: the athlete is not on the roster of a gym of the caller's.
+/// $1 subject, $2 business, $3 athlete. No row: the athlete is not on the roster of a gym of the
+/// caller's.
 const LOCK_TO_UNLINK: &str = "-- lock_to_unlink
     SELECT athlete.user_id IS NOT NULL AS is_linked
     FROM gym_of($1, $2) AS gym JOIN athlete ON athlete.invited_by = gym.id
@@ -33,8 +34,8 @@ const LET_WORKOUTS_GO: &str = "-- let_workouts_go
     )
     UPDATE workout_athlete SET selected = false WHERE athlete_id = $1 AND selected";
 
-/// Unlinks the athlete from the account. Neither their code nor their address links anybody until they are invited again.
-/// Unlinking an athlete who is not linked changes nothing.
+/// Unlinks the athlete from the account. Neither their code nor their address links anybody until
+/// they are invited again. Unlinking an athlete who is not linked changes nothing.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let target = Target::of(request)?;
     for _ in 0..MAX_DRAWS {

@@ -38,7 +38,8 @@ impl Change {
     }
 }
 
-/// $1 subject, $2 business, $3 name, $4 locale, $5 whether the country changes, $6 country, $7 time zone.
+/// $1 subject, $2 business, $3 name, $4 locale, $5 whether the country changes, $6 country, $7 time
+/// zone.
 ///
 /// No row: the gym is not the caller's.
 const CHANGE_BUSINESS: &str = concat!(

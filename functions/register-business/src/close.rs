@@ -12,8 +12,9 @@ use shared::{
 use std::slice::from_ref;
 use uuid::Uuid;
 
-/// Locks the gym. Requests that register or invite somebody have a shared lock on it: this waits for them, and those that come
-/// later find the gym closed. `gym_of` knows only open gyms, and this one may be closed already.
+/// Locks the gym. Requests that register or invite somebody have a shared lock on it: this waits
+/// for them, and those that come later find the gym closed. `gym_of` knows only open gyms, and this
+/// one may be closed already.
 ///
 /// $1 subject, $2 business. No row: the gym is not the caller's.
 const LOCK_TO_CLOSE: &str = "-- lock_to_close

@@ -12,8 +12,8 @@ use shared::{
 };
 use std::collections::BTreeMap;
 
-/// The gym and its counts: those on the roster, how many of them are linked, how their invitations stand, and how many have left
-/// by themselves. All of them are read from indexes.
+/// The gym and its counts: those on the roster, how many of them are linked, how their invitations
+/// stand, and how many have left by themselves. All of them are read from indexes.
 ///
 /// $1 subject, $2 business. No row: the gym is not the caller's.
 const READ_BUSINESS: &str = concat!(

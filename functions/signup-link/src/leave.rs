@@ -11,7 +11,8 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// Locks the athlete that the caller is, or was. $1 subject, $2 athlete. No row: the caller never was.
+/// Locks the athlete that the caller is, or was. $1 subject, $2 athlete. No row: the caller never
+/// was.
 const LOCK_TO_LEAVE: &str = "-- lock_to_leave
     SELECT athlete.id
     FROM caller($1) AS caller JOIN athlete ON athlete.user_id = caller.id

@@ -1,5 +1,6 @@
-//! `POST /signup-link`: the signed-in user is linked to the athletes that gyms have invited, by the verified email or by the
-//! code. `GET /me`: the caller, their gyms and their athletes. `DELETE /me/athletes/{athlete_id}`: the caller leaves a gym.
+//! `POST /signup-link`: the signed-in user is linked to the athletes that gyms have invited, by the
+//! verified email or by the code. `GET /me`: the caller, their gyms and their athletes. `DELETE
+//! /me/athletes/{athlete_id}`: the caller leaves a gym.
 
 mod account;
 mod leave;

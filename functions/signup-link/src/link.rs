@@ -21,8 +21,8 @@ struct Claim {
 }
 
 impl Claim {
-    /// Reads the code. A text that can't be a code has another error than a wrong code. This reveals nothing: anybody can compute
-    /// the check characters.
+    /// Reads the code. A text that can't be a code has another error than a wrong code. This
+    /// reveals nothing: anybody can compute the check characters.
     fn read(mut body: Fields) -> Result<Self, Problem> {
         let athlete_code = body.optional("athlete_code");
         body.finish(athlete_code.map(|athlete_code| Self { athlete_code }))
@@ -37,13 +37,13 @@ const SIGN_IN: &str = "-- sign_in
 const LOCK_CALLER: &str = r#"-- lock_caller
     SELECT id FROM "user" WHERE id = $1 FOR NO KEY UPDATE"#;
 
-/// The lockout after wrong codes: `is_locked` if the caller has to wait before another code is looked at, and the number of
-/// seconds. $1 caller, $2 id of the request.
+/// The lockout after wrong codes: `is_locked` if the caller has to wait before another code is
+/// looked at, and the number of seconds. $1 caller, $2 id of the request.
 const CODE_ATTEMPTS: &str = "-- code_attempts
     SELECT is_locked, retry_after FROM code_attempts($1, $2)";
 
-/// Locks the athletes that may be the caller: of several callers who claim one athlete, the first gets it. An athlete who shares
-/// the address of another is claimed by the code alone.
+/// Locks the athletes that may be the caller: of several callers who claim one athlete, the first
+/// gets it. An athlete who shares the address of another is claimed by the code alone.
 ///
 /// $1 code, $2 verified email.
 const LOCK_CANDIDATES: &str = "-- lock_candidates
@@ -52,13 +52,15 @@ const LOCK_CANDIDATES: &str = "-- lock_candidates
     ORDER BY id
     FOR UPDATE";
 
-/// Links the caller to the locked athletes whose invitation can be accepted now: to one in each gym, and to none in a gym that the
-/// caller is a member of already. The athlete of the code goes before the athlete of the email. The invitations are locked in the
-/// order of their gyms, so that this and gyms that are closed can't wait for each other, and as they are then they count.
+/// Links the caller to the locked athletes whose invitation can be accepted now: to one in each
+/// gym, and to none in a gym that the caller is a member of already. The athlete of the code goes
+/// before the athlete of the email. The invitations are locked in the order of their gyms, so that
+/// this and gyms that are closed can't wait for each other, and as they are then they count.
 ///
 /// $1 caller, $2 locked athletes, $3 code, $4 verified email.
 ///
-/// One row for each athlete whose invitation can be accepted: `is_linked` if it was linked, `by_code` if it is the code's.
+/// One row for each athlete whose invitation can be accepted: `is_linked` if it was linked,
+/// `by_code` if it is the code's.
 const LINK_ATHLETES: &str = "-- link_athletes
     WITH claimable AS (
         SELECT athlete.id, athlete.invited_by, athlete.athlete_code IS NOT DISTINCT FROM $3 AS by_code,
@@ -87,11 +89,13 @@ const LINK_ATHLETES: &str = "-- link_athletes
     SELECT claimable.by_code, chosen.id IS NOT NULL AS is_linked
     FROM claimable LEFT JOIN chosen ON chosen.id = claimable.id";
 
-/// Gives the caller the place on the waitlist that has their verified email. $1 caller, $2 verified email.
+/// Gives the caller the place on the waitlist that has their verified email. $1 caller, $2 verified
+/// email.
 const TAKE_WAITLIST_PLACE: &str = "-- take_waitlist_place
     UPDATE waitlist SET user_id = $1 WHERE email = $2 AND user_id IS DISTINCT FROM $1";
 
-/// All athletes that the caller is linked to, so that a repeated request gets the same response. $1 caller, $2 code.
+/// All athletes that the caller is linked to, so that a repeated request gets the same response. $1
+/// caller, $2 code.
 const LINKED_ATHLETES: &str = "-- linked_athletes
     SELECT athlete.id AS athlete_id, athlete.linked_via AS via, athlete.linked_at,
            business.id AS business_id, business.name AS business_name,
@@ -100,7 +104,8 @@ const LINKED_ATHLETES: &str = "-- linked_athletes
     WHERE athlete.user_id = $1 AND athlete.removed_at IS NULL
     ORDER BY athlete.linked_at, athlete.id";
 
-/// The time since when the caller has been on the waitlist; null if they are not. $1 caller, $2 verified email.
+/// The time since when the caller has been on the waitlist; null if they are not. $1 caller, $2
+/// verified email.
 const WAITLISTED_SINCE: &str = "-- waitlisted_since
     SELECT min(created_at) AS since FROM waitlist WHERE email = $2 OR user_id = $1";
 
@@ -157,8 +162,8 @@ impl From<&Row> for Link {
     }
 }
 
-/// Links the caller to the athletes of the verified email, and to the athlete of the code. A wrong code does not undo the links
-/// by email.
+/// Links the caller to the athletes of the verified email, and to the athlete of the code. A wrong
+/// code does not undo the links by email.
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let caller = caller(request)?;
     no_query(request)?;
@@ -278,7 +283,8 @@ async fn link(
     })
 }
 
-/// The time that the caller has to wait before a code is looked at; none if it may be looked at now.
+/// The time that the caller has to wait before a code is looked at; none if it may be looked at
+/// now.
 async fn wait_before_code(
     tx: &Transaction,
     caller_and_request: &[Parameter<'_>],

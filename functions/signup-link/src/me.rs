@@ -10,7 +10,8 @@ use shared::platform::{
 };
 use uuid::Uuid;
 
-/// The caller, the gyms they own and the athletes they are linked to, each at most 200, the newest first.
+/// The caller, the gyms they own and the athletes they are linked to, each at most 200, the newest
+/// first.
 ///
 /// $1 to $6 the caller.
 const ME: &str = "-- me

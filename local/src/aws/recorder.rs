@@ -1,6 +1,8 @@
-//! The way from the functions to moto. Everything is handed on as it is, and what moto has sent is noted.
+//! The way from the functions to moto. Everything is handed on as it is, and what moto has sent is
+//! noted.
 //!
-//! moto itself keeps no times, keeps mails and text messages apart, and can only tell all of them at once.
+//! moto itself keeps no times, keeps mails and text messages apart, and can only tell all of them
+//! at once.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -9,7 +9,8 @@ use super::issuer::{AUDIENCE, Issuer};
 /// API Gateway takes tokens signed with RSA, and no others.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512];
 
-/// The claims of the token in an `Authorization` header, or `None` if there is none that holds at the time `now`.
+/// The claims of the token in an `Authorization` header, or `None` if there is none that holds at
+/// the time `now`.
 pub(super) fn claims(
     issuer: &Issuer,
     authorization: Option<&str>,

@@ -19,7 +19,8 @@ const ACCOUNT_ID: &str = "123456789012";
 /// The identifier of the API, which on AWS is random.
 const API_ID: &str = "local";
 
-/// Makes the event for a request. `claims` are those of the caller's token, on routes that need one.
+/// Makes the event for a request. `claims` are those of the caller's token, on routes that need
+/// one.
 #[must_use]
 pub fn event(
     found: &Match<'_>,
@@ -93,7 +94,8 @@ pub fn event(
     event
 }
 
-/// The headers, their names in lower case; those that came several times joined by commas, cookies left out.
+/// The headers, their names in lower case; those that came several times joined by commas, cookies
+/// left out.
 fn headers(given: &HeaderMap, host: &str, source: IpAddr) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in given.iter().filter(|(name, _)| **name != COOKIE) {

@@ -1,4 +1,5 @@
-//! The identity provider of the local stack: it signs in whoever asks, as whoever they say they are.
+//! The identity provider of the local stack: it signs in whoever asks, as whoever they say they
+//! are.
 
 use std::fmt;
 
@@ -125,8 +126,8 @@ impl Issuer {
         })
     }
 
-    /// A token with these claims. Put together by hand: jsonwebtoken reads private keys in another form than the one in which
-    /// aws-lc-rs hands them out.
+    /// A token with these claims. Put together by hand: jsonwebtoken reads private keys in another
+    /// form than the one in which aws-lc-rs hands them out.
     pub fn sign(&self, claims: &impl Serialize) -> Result<String> {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#);
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims)?);
@@ -144,7 +145,8 @@ impl Issuer {
     }
 }
 
-/// The same for the same address after every start, so that what a user has made in a database that is kept stays theirs.
+/// The same for the same address after every start, so that what a user has made in a database that
+/// is kept stays theirs.
 fn subject_of(email: &str) -> Uuid {
     let hash = digest(&SHA256, email.to_lowercase().as_bytes());
     let bytes = hash

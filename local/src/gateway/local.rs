@@ -1,4 +1,5 @@
-//! The pages and routes that are not on AWS: signing in without an identity provider, and the inbox.
+//! The pages and routes that are not on AWS: signing in without an identity provider, and the
+//! inbox.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -39,7 +40,8 @@ struct Inbox {
     messages: Vec<Arc<Message>>,
     page: usize,
     pages: usize,
-    /// The one receiver whose messages are shown, as a query parameter that follows another; empty where all are.
+    /// The one receiver whose messages are shown, as a query parameter that follows another; empty
+    /// where all are.
     only: String,
 }
 
@@ -110,8 +112,8 @@ pub(super) async fn token(State(shared): State<Arc<Shared>>, body: Bytes) -> Res
     }
 }
 
-/// `GET /_local/inbox`, as a page or as JSON: the newest messages first, those of one receiver with `?to=`, older ones with
-/// `?page=`.
+/// `GET /_local/inbox`, as a page or as JSON: the newest messages first, those of one receiver with
+/// `?to=`, older ones with `?page=`.
 pub(super) async fn inbox(
     State(shared): State<Arc<Shared>>,
     Query(asked): Query<Asked>,

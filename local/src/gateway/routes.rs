@@ -32,7 +32,8 @@ impl Routes {
         &self.0
     }
 
-    /// The route for a method and a percent-encoded path; the one with the fewest parameters if several fit.
+    /// The route for a method and a percent-encoded path; the one with the fewest parameters if
+    /// several fit.
     #[must_use]
     pub fn find(&self, method: &str, path: &str) -> Option<Match<'_>> {
         self.0
@@ -48,7 +49,8 @@ impl Routes {
     }
 }
 
-/// The values of the parameters of `pattern` in `path`, or `None` where the two don't fit. A parameter is never empty.
+/// The values of the parameters of `pattern` in `path`, or `None` where the two don't fit. A
+/// parameter is never empty.
 fn parameters(pattern: &str, path: &str) -> Option<BTreeMap<String, String>> {
     let (mut expected, mut given) = (pattern.split('/'), path.split('/'));
     let mut parameters = BTreeMap::new();

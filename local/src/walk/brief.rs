@@ -8,10 +8,12 @@ const WIDTH: usize = 220;
 /// A text longer than this, and without a space, is an id, a token or the like.
 const LONG_WORD: usize = 32;
 
-/// How much of such a text is shown: its end, because ids that were made one after the other begin the same.
+/// How much of such a text is shown: its end, because ids that were made one after the other begin
+/// the same.
 const SHOWN: usize = 6;
 
-/// A value on one line: members that are null are left out; long words, the time of day and the line itself are cut.
+/// A value on one line: members that are null are left out; long words, the time of day and the
+/// line itself are cut.
 pub(super) fn brief(value: &Value) -> String {
     let line = shortened(value).to_string();
     match line.char_indices().nth(WIDTH) {

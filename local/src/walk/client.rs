@@ -133,7 +133,8 @@ impl Client {
         println!("      {line}");
     }
 
-    /// Sends a request and shows it with its answer, which is returned if it has the expected status.
+    /// Sends a request and shows it with its answer, which is returned if it has the expected
+    /// status.
     pub async fn send(&self, call: Call) -> Result<Value> {
         let line = format!("{} {}", call.method, brief_path(&call.path));
         let shown = match &call.body {

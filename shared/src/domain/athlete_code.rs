@@ -2,23 +2,27 @@ use super::{ErrorCode, ValidationError, pasted};
 use postgres_types::{FromSql, ToSql};
 use std::{fmt, str::FromStr};
 
-/// Crockford's base 32 (<https://www.crockford.com/base32.html>): digits and capitals without I, L, O and U.
+/// Crockford's base 32 (<https://www.crockford.com/base32.html>): digits and capitals without I, L,
+/// O and U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// Characters of a code: nine drawn ones and the check.
 const LENGTH: usize = 10;
 
-/// The code that claims an athlete: 45 random bits and a check, shown as `XXXXX-XXXXX`, stored without the hyphen.
+/// The code that claims an athlete: 45 random bits and a check, shown as `XXXXX-XXXXX`, stored
+/// without the hyphen.
 ///
-/// The check makes the code a root of α as a polynomial over GF(32). Every position so has a weight of its own, a power of
-/// α, none of them zero: one wrong character changes the sum, and so does a swap of any two that differ. A form can
-/// refuse a typo by itself; no endpoint has to tell whether a code exists.
+/// The check makes the code a root of α as a polynomial over GF(32). Every position so has a weight
+/// of its own, a power of α, none of them zero: one wrong character changes the sum, and so does a
+/// swap of any two that differ. A form can refuse a typo by itself; no endpoint has to tell whether
+/// a code exists.
 #[derive(Clone, PartialEq, Eq, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct AthleteCode(String);
 
 impl AthleteCode {
-    /// A new code from the operating system's generator. Without randomness nothing is safe to do, and it panics.
+    /// A new code from the operating system's generator. Without randomness nothing is safe to do,
+    /// and it panics.
     #[must_use]
     pub fn draw() -> Self {
         let mut entropy = [0; 8];
@@ -65,8 +69,9 @@ impl AthleteCode {
 impl FromStr for AthleteCode {
     type Err = ValidationError;
 
-    /// Reads a code as a person types it: in any case, with spaces and hyphens anywhere, O for 0, I and L for 1. Out of a longer
-    /// text, such as the invitation's link or `Code: 7ZQ4M-K2T9S`, the one code that it holds is read.
+    /// Reads a code as a person types it: in any case, with spaces and hyphens anywhere, O for 0, I
+    /// and L for 1. Out of a longer text, such as the invitation's link or `Code: 7ZQ4M-K2T9S`, the
+    /// one code that it holds is read.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
         const FORM: ValidationError = ValidationError::new(
             ErrorCode::AthleteCodeInvalid,
@@ -110,7 +115,8 @@ impl FromStr for AthleteCode {
     }
 }
 
-/// What the characters stand for, if there are as many as a code has; spaces and hyphens are passed over.
+/// What the characters stand for, if there are as many as a code has; spaces and hyphens are passed
+/// over.
 fn values_of(text: &str) -> Option<[u8; LENGTH]> {
     let mut values = [0; LENGTH];
     let mut read = 0;

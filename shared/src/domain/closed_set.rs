@@ -1,5 +1,5 @@
-/// Defines an enum whose variants are texts in the database and in JSON: a closed set. Where the database stores it, a CHECK
-/// allows no other text.
+/// Defines an enum whose variants are texts in the database and in JSON: a closed set. Where the
+/// database stores it, a CHECK allows no other text.
 macro_rules! closed_set {
     (
         $(#[$meta:meta])*

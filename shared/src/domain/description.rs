@@ -9,7 +9,8 @@ use std::{fmt, str::FromStr};
 /// Characters a description may have.
 const MAX_LENGTH: usize = 10_000;
 
-/// What a workout consists of, in its author's words: 1 to 10,000 characters of any script, on any number of lines.
+/// What a workout consists of, in its author's words: 1 to 10,000 characters of any script, on any
+/// number of lines.
 #[derive(Clone, PartialEq, Eq, Serialize, ToSql)]
 #[postgres(transparent)]
 pub struct Description(String);
@@ -25,7 +26,8 @@ impl Description {
 impl FromStr for Description {
     type Err = ValidationError;
 
-    /// Reads a description; white space and marks around it are dropped, and every line break becomes a line feed.
+    /// Reads a description; white space and marks around it are dropped, and every line break
+    /// becomes a line feed.
     fn from_str(text: &str) -> Result<Self, ValidationError> {
         let text = pasted::trimmed(text)
             .replace("\r\n", "\n")

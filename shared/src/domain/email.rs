@@ -7,12 +7,14 @@ use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Octets an address may have, from the longest path SMTP allows (RFC 5321, section 4.5.3.1.3; RFC 3696, erratum 1690).
+/// Octets an address may have, from the longest path SMTP allows (RFC 5321, section 4.5.3.1.3; RFC
+/// 3696, erratum 1690).
 const MAX_LENGTH: usize = 254;
 
 /// A mail address that SES can send to, in lower case.
 ///
-/// Lower case throughout: no mailbox provider of note tells `Ada@` from `ada@`, and people type both.
+/// Lower case throughout: no mailbox provider of note tells `Ada@` from `ada@`, and people type
+/// both.
 #[derive(Clone, PartialEq, Eq, Serialize, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct Email(String);
@@ -24,7 +26,8 @@ impl Email {
         &self.0
     }
 
-    /// The address that is probably meant, where the domain looks like a mistyped one of a provider that many people have.
+    /// The address that is probably meant, where the domain looks like a mistyped one of a provider
+    /// that many people have.
     #[must_use]
     pub fn likely_meant(&self) -> Option<Self> {
         let (local_part, domain) = self.0.rsplit_once('@')?;
@@ -34,8 +37,8 @@ impl Email {
 }
 
 impl Email {
-    /// Reads the address of a token, from which nothing is taken off: what was verified is this text. Only a domain of another
-    /// script becomes its ASCII form.
+    /// Reads the address of a token, from which nothing is taken off: what was verified is this
+    /// text. Only a domain of another script becomes its ASCII form.
     pub fn exact(text: &str) -> Result<Self, ValidationError> {
         let is_exact = pasted::plain(text) == text && without_wrapping(text) == text;
         if is_exact { text.parse() } else { Err(FORM) }
@@ -50,8 +53,8 @@ const FORM: ValidationError = ValidationError::new(
 impl FromStr for Email {
     type Err = ValidationError;
 
-    /// Reads an address as it is typed or pasted: also a link to write to it, or with a name before it. The domain of another
-    /// script becomes its ASCII form (RFC 5891).
+    /// Reads an address as it is typed or pasted: also a link to write to it, or with a name before
+    /// it. The domain of another script becomes its ASCII form (RFC 5891).
     fn from_str(text: &str) -> Result<Self, ValidationError> {
         let text = pasted::plain(text);
         let text = without_wrapping(&text);
@@ -62,7 +65,8 @@ impl FromStr for Email {
             ));
         }
         let (local_part, domain) = text.rsplit_once('@').ok_or(FORM)?;
-        // SES takes no other characters in the local part. A quoted one may hold spaces and line breaks, and nobody has one.
+        // SES takes no other characters in the local part. A quoted one may hold spaces and line
+        // breaks, and nobody has one.
         let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
         if !local_part.bytes().all(is_plain) {
             return Err(ValidationError::new(
@@ -86,7 +90,8 @@ impl FromStr for Email {
         if !text.bytes().all(is_plain) {
             return Err(FORM);
         }
-        // Mail software decodes it, and may find another address in it; none may have one (RFC 2047, section 5).
+        // Mail software decodes it, and may find another address in it; none may have one (RFC
+        // 2047, section 5).
         if text.contains("=?") {
             return Err(ValidationError::new(
                 ErrorCode::EmailInvalid,
@@ -105,7 +110,8 @@ impl FromStr for Email {
     }
 }
 
-/// The address of `mailto:…`, of `<…>`, of `Ada Novak <…>`, and without the comma or semicolon that ends it in a list.
+/// The address of `mailto:…`, of `<…>`, of `Ada Novak <…>`, and without the comma or semicolon that
+/// ends it in a list.
 fn without_wrapping(text: &str) -> &str {
     let mut address = text.trim_end_matches([',', ';', '.', ' ']);
     if let Some((before, rest)) = address.split_once('<')
@@ -123,8 +129,8 @@ fn without_wrapping(text: &str) -> &str {
     address
 }
 
-/// Whether every label is letters, digits and hyphens (RFC 952, RFC 1123 section 2.1), and the last one no number: else it would
-/// be an address of the network.
+/// Whether every label is letters, digits and hyphens (RFC 952, RFC 1123 section 2.1), and the last
+/// one no number: else it would be an address of the network.
 fn is_host_name(domain: &str) -> bool {
     let is_label = |label: &str| {
         label

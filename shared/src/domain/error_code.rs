@@ -1,7 +1,8 @@
 use super::closed_set::closed_set;
 
 closed_set! {
-    /// The kind of an error of the input: stable, so that a program can say it in any language. openapi.yaml lists them.
+    /// The kind of an error of the input: stable, so that a program can say it in any language.
+    /// openapi.yaml lists them.
     pub enum ErrorCode {
         /// The field is absent, null or empty.
         Required = "required",

@@ -11,7 +11,8 @@ closed_set! {
 }
 
 impl Channel {
-    /// The channel to somebody with this address: a mail, or a text message where there is no address.
+    /// The channel to somebody with this address: a mail, or a text message where there is no
+    /// address.
     #[must_use]
     pub fn to(email: Option<&Email>) -> Self {
         email.map_or(Self::Sms, |_| Self::Email)
@@ -19,8 +20,8 @@ impl Channel {
 }
 
 closed_set! {
-    /// The state of an invitation. In the last three it has ended; in the others it is open, and the code works until
-    /// `expires_at`.
+    /// The state of an invitation. In the last three it has ended; in the others it is open, and
+    /// the code works until `expires_at`.
     pub enum InvitationStatus {
         /// The gym has not had it sent yet.
         Held = "held",

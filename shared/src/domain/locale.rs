@@ -3,7 +3,8 @@ use postgres_types::{FromSql, ToSql};
 use serde::Serialize;
 use std::str::FromStr;
 
-/// The language of somebody's messages: a BCP 47 tag such as `it` or `pt-BR` (RFC 5646, the language-script-region part).
+/// The language of somebody's messages: a BCP 47 tag such as `it` or `pt-BR` (RFC 5646, the
+/// language-script-region part).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct Locale(String);

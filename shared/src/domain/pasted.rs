@@ -1,12 +1,15 @@
-//! Text as people paste it: out of a mail, a web page, an address book, a spreadsheet. What came along with it is taken off
-//! here, and nowhere else; what every type of text refuses is refused afterwards.
+//! Text as people paste it: out of a mail, a web page, an address book, a spreadsheet. What came
+//! along with it is taken off here, and nowhere else; what every type of text refuses is refused
+//! afterwards.
 
 use std::borrow::Cow;
 
-/// A text on one line without what nobody sees: white space, marks of direction and zero-width characters at its ends, quotation
-/// marks around it; inside, each space is a plain space, each hyphen that forbids a line break a plain hyphen.
+/// A text on one line without what nobody sees: white space, marks of direction and zero-width
+/// characters at its ends, quotation marks around it; inside, each space is a plain space, each
+/// hyphen that forbids a line break a plain hyphen.
 ///
-/// Line breaks, control characters and marks of direction inside stay, for the type of the text to refuse.
+/// Line breaks, control characters and marks of direction inside stay, for the type of the text to
+/// refuse.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     let line = unquoted(trimmed(text));
@@ -18,8 +21,8 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(self::line(&line).into_owned())
 }
 
-/// A [`line`] that is to be ASCII, such as an address or a number: no invisible character stays in it, and what looks like an
-/// ASCII hyphen, apostrophe, at sign or plus is one.
+/// A [`line`] that is to be ASCII, such as an address or a number: no invisible character stays in
+/// it, and what looks like an ASCII hyphen, apostrophe, at sign or plus is one.
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
     let line = line(text);
@@ -83,12 +86,14 @@ fn in_plain(c: char) -> Option<char> {
     }
 }
 
-/// White space that can't stand on a line: controls, and U+2028 and U+2029, which are line breaks without being controls.
+/// White space that can't stand on a line: controls, and U+2028 and U+2029, which are line breaks
+/// without being controls.
 fn ends_a_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// A mark that is not seen, and that no script needs at the end of a text: of direction, of zero width, of byte order.
+/// A mark that is not seen, and that no script needs at the end of a text: of direction, of zero
+/// width, of byte order.
 fn is_mark(c: char) -> bool {
     is_direction(c) || matches!(c, '\u{AD}' | '\u{200B}' | '\u{2060}' | '\u{FEFF}')
 }
@@ -98,14 +103,16 @@ pub(super) fn is_direction(c: char) -> bool {
     matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}') || reorders_text(c)
 }
 
-/// The embeddings, overrides and isolates of bidirectional text (UAX #9, section 2), with which a name can pass for
-/// another. The plain marks, which Arabic and Hebrew names do need between letters, are not among them.
+/// The embeddings, overrides and isolates of bidirectional text (UAX #9, section 2), with which a
+/// name can pass for another. The plain marks, which Arabic and Hebrew names do need between
+/// letters, are not among them.
 pub(super) fn reorders_text(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// White space, Braille's blank, and what Unicode calls default-ignorable (`DerivedCoreProperties`), such as zero-width joiners
-/// and marks of direction. Some scripts need them between letters; alone they are no text.
+/// White space, Braille's blank, and what Unicode calls default-ignorable
+/// (`DerivedCoreProperties`), such as zero-width joiners and marks of direction. Some scripts need
+/// them between letters; alone they are no text.
 pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(

@@ -6,10 +6,12 @@ use rlibphonenumber::{
 use serde::Serialize;
 use std::{fmt, str::FromStr};
 
-/// Characters that are read: more than any number has, with all that people write between and before it.
+/// Characters that are read: more than any number has, with all that people write between and
+/// before it.
 const MAX_LENGTH: usize = 60;
 
-/// A telephone number in E.164: `+`, the country code and the number, 7 to 15 digits (ITU-T E.164, section 6).
+/// A telephone number in E.164: `+`, the country code and the number, 7 to 15 digits (ITU-T E.164,
+/// section 6).
 #[derive(Clone, PartialEq, Eq, Serialize, ToSql, FromSql)]
 #[postgres(transparent)]
 pub struct Phone(String);
@@ -27,8 +29,9 @@ impl Phone {
         !pasted::plain(text).contains('+')
     }
 
-    /// Reads a number as it is typed or pasted, by the rules of libphonenumber: with its country code, or as it is dialled
-    /// in this country. The rules are loaded when the first number is read.
+    /// Reads a number as it is typed or pasted, by the rules of libphonenumber: with its country
+    /// code, or as it is dialled in this country. The rules are loaded when the first number is
+    /// read.
     pub fn read(text: &str, country: Option<&Country>) -> Result<Self, ValidationError> {
         const NO_NUMBER: ValidationError = ValidationError::new(
             ErrorCode::PhoneInvalid,
@@ -65,7 +68,8 @@ impl Phone {
         if !read.as_ref().is_ok_and(is_possible)
             && let Some(rest) = text.strip_prefix("00")
         {
-            // 00 is how most of the world writes the +, also somebody who dials something else for it at home.
+            // 00 is how most of the world writes the +, also somebody who dials something else for
+            // it at home.
             read = parse(&format!("+{rest}"), None);
         }
         let is_national = !text.contains('+') && !text.starts_with("00");
@@ -112,7 +116,8 @@ impl FromStr for Phone {
 }
 
 fn parse(text: &str, region: Option<Region>) -> Result<PhoneNumber, ParseError> {
-    // Letters are no digits here: nobody is texted at 1-800-FLOWERS, and a note beside a number is none of it.
+    // Letters are no digits here: nobody is texted at 1-800-FLOWERS, and a note beside a number is
+    // none of it.
     let is_extension = |c: char| "extEXT#xX;=".contains(c);
     if text.contains(|c: char| c.is_alphabetic() && !is_extension(c)) {
         return Err(ParseError::InvalidCountryCode);

@@ -2,11 +2,12 @@ use super::{ErrorCode, ValidationError};
 use postgres_types::ToSql;
 use std::{fmt, str::FromStr};
 
-/// The largest number of characters of a subject (OpenID Connect Core 1.0, section 2, `sub`: 255 ASCII characters).
+/// The largest number of characters of a subject (OpenID Connect Core 1.0, section 2, `sub`: 255
+/// ASCII characters).
 const MAX_LENGTH: usize = 255;
 
-/// The subject (`sub`) of a token: the name of an account at the identity provider. It is any text, as `auth0|5f7c8ec7c33c6c004bbafe82`
-/// or a UUID, and its case matters.
+/// The subject (`sub`) of a token: the name of an account at the identity provider. It is any text,
+/// as `auth0|5f7c8ec7c33c6c004bbafe82` or a UUID, and its case matters.
 #[derive(Clone, PartialEq, Eq, ToSql)]
 #[postgres(transparent)]
 pub struct Subject(String);

@@ -18,23 +18,27 @@ use crate::{
 use aws_config::SdkConfig;
 use uuid::Uuid;
 
-/// An invitation with a lease: only the holder sends it before the lease ends, at `next_attempt_at`.
+/// An invitation with a lease: only the holder sends it before the lease ends, at
+/// `next_attempt_at`.
 pub struct Leased {
     pub id: Uuid,
-    /// The number of this attempt. A sender whose number is not the invitation's any more has lost the lease.
+    /// The number of this attempt. A sender whose number is not the invitation's any more has lost
+    /// the lease.
     pub attempt: i32,
     pub channel: Channel,
     pub message: Message,
 }
 
-/// Records the outcome of an attempt. The next attempt of one whose outcome is unknown waits for the provider's event; after a
-/// second one of this kind the invitation has failed.
+/// Records the outcome of an attempt. The next attempt of one whose outcome is unknown waits for
+/// the provider's event; after a second one of this kind the invitation has failed.
 ///
-/// $1 invitation, $2 number of the attempt, $3 outcome, $4 the provider's id of the message, $5 error, $6 attempts at most,
-/// $7 seconds to wait where the provider wants fewer at a time, $8 seconds to wait where the outcome is unknown.
+/// $1 invitation, $2 number of the attempt, $3 outcome, $4 the provider's id of the message, $5
+/// error, $6 attempts at most, $7 seconds to wait where the provider wants fewer at a time, $8
+/// seconds to wait where the outcome is unknown.
 ///
-/// No row: the invitation is not queued any more (accepted or revoked meanwhile), another sender has the lease, or the outcome is
-/// known already: from an event, or because this statement was carried out before and its answer was lost.
+/// No row: the invitation is not queued any more (accepted or revoked meanwhile), another sender
+/// has the lease, or the outcome is known already: from an event, or because this statement was
+/// carried out before and its answer was lost.
 const RECORD_ATTEMPT: &str = "-- record_attempt
     UPDATE invitation
     SET status = CASE WHEN $3 = 'sent' THEN 'sent'
@@ -55,7 +59,8 @@ const RECORD_ATTEMPT: &str = "-- record_attempt
     WHERE id = $1 AND status = 'queued' AND attempts = $2 AND settled_attempt < attempts
     RETURNING status, sent_at, last_error";
 
-/// The invitation as it is. $1 invitation, $2 number of the attempt. No row: there was another attempt since.
+/// The invitation as it is. $1 invitation, $2 number of the attempt. No row: there was another
+/// attempt since.
 const ATTEMPT_AS_RECORDED: &str = "-- attempt_as_recorded
     SELECT status, sent_at, last_error FROM invitation WHERE id = $1 AND attempts = $2";
 
@@ -74,11 +79,12 @@ impl InvitationSender {
         }
     }
 
-    /// Sends an invitation and records the outcome. The row holds the state of the invitation after that; there is none if the
-    /// lease was lost.
+    /// Sends an invitation and records the outcome. The row holds the state of the invitation after
+    /// that; there is none if the lease was lost.
     ///
-    /// A process that dies between sending and recording leaves the invitation queued, and it is sent again when the lease has
-    /// ended, once. So an invitation may be sent twice, but never more often, and never not at all.
+    /// A process that dies between sending and recording leaves the invitation queued, and it is
+    /// sent again when the lease has ended, once. So an invitation may be sent twice, but never
+    /// more often, and never not at all.
     pub async fn deliver(
         &self,
         db: &Db,

@@ -88,8 +88,8 @@ impl MailSender {
 
     /// Hands an invitation to SES and returns the id that the mail has in SES's events.
     ///
-    /// The mail is built here (MIME, RFC 2045), and SES sends it unchanged. Its tags come back in the events: they tell whose mail
-    /// it is also where the id was never known here.
+    /// The mail is built here (MIME, RFC 2045), and SES sends it unchanged. Its tags come back in
+    /// the events: they tell whose mail it is also where the id was never known here.
     pub async fn send(&self, leased: &Leased) -> Result<String, SendError> {
         let invitation = &leased.message;
         let mail = self.config.mail(invitation).map_err(|error| {
@@ -141,8 +141,9 @@ const NOT_REACHED: &str = "The mail service could not be reached.";
 const NOT_ANSWERED: &str =
     "The mail service did not answer; the invitation may have arrived all the same.";
 
-/// The error of an invitation that SES did not take. It is final only if the mail itself is refused. An account that is paused,
-/// or a sender that is not verified, is for us to repair, and the invitation is sent afterwards.
+/// The error of an invitation that SES did not take. It is final only if the mail itself is
+/// refused. An account that is paused, or a sender that is not verified, is for us to repair, and
+/// the invitation is sent afterwards.
 fn what_follows<R: Debug + 'static>(error: &SdkError<SendEmailError, R>) -> SendError {
     match error.as_service_error() {
         Some(_) if is_throttling(error) => SendError::Throttled,
@@ -156,8 +157,8 @@ fn what_follows<R: Debug + 'static>(error: &SdkError<SendEmailError, R>) -> Send
     }
 }
 
-/// True if SES has refused our identity, not the recipient. Only the message tells: "Email address is not verified. The
-/// following identities failed the check in region …".
+/// True if SES has refused our identity, not the recipient. Only the message tells: "Email address
+/// is not verified. The following identities failed the check in region …".
 fn is_of_an_identity(rejected: &MessageRejected) -> bool {
     rejected
         .message()
@@ -266,7 +267,8 @@ impl Letter {
     }
 }
 
-/// The last day, as it follows "until" and "fino": in Italian with the article, which depends on the day.
+/// The last day, as it follows "until" and "fino": in Italian with the article, which depends on
+/// the day.
 fn until(end: Date, language: Language) -> String {
     const MESI: [&str; 12] = [
         "gennaio",
@@ -296,12 +298,13 @@ fn until(end: Date, language: Language) -> String {
     }
 }
 
-/// A name, between isolates (UAX #9, section 2.4) where it could change the text around it. Isolates work in text, in HTML and in
-/// a subject. Two kinds of names need them:
+/// A name, between isolates (UAX #9, section 2.4) where it could change the text around it.
+/// Isolates work in text, in HTML and in a subject. Two kinds of names need them:
 ///
 /// - A name that reads from right to left: it would change the order of the words around it.
-/// - A name with `=?`, the beginning of an encoded word (RFC 2047): in a subject that is all ASCII it would be decoded, into a
-///   text that nobody has checked. Isolates are not ASCII, so the subject is encoded, and its `=?` too.
+/// - A name with `=?`, the beginning of an encoded word (RFC 2047): in a subject that is all ASCII
+///   it would be decoded, into a text that nobody has checked. Isolates are not ASCII, so the
+///   subject is encoded, and its `=?` too.
 fn on_its_own(name: &str) -> String {
     if name.chars().any(reads_from_right_to_left) || name.contains("=?") {
         format!("\u{2068}{name}\u{2069}")
@@ -310,7 +313,8 @@ fn on_its_own(name: &str) -> String {
     }
 }
 
-/// True for the characters of right-to-left scripts, by Unicode's blocks: Hebrew, Arabic, Syriac, Thaana, N'Ko and others.
+/// True for the characters of right-to-left scripts, by Unicode's blocks: Hebrew, Arabic, Syriac,
+/// Thaana, N'Ko and others.
 fn reads_from_right_to_left(c: char) -> bool {
     matches!(
         c,

@@ -11,7 +11,8 @@ pub struct Message {
     pub to: String,
     /// The gym's name.
     pub business: String,
-    /// The address of the gym's owner, to which replies go; none while the owner has no verified address.
+    /// The address of the gym's owner, to which replies go; none while the owner has no verified
+    /// address.
     pub reply_to: Option<String>,
     /// The athlete's name, if the gym gave one.
     pub full_name: Option<String>,
@@ -25,17 +26,20 @@ pub struct Message {
 }
 
 impl Message {
-    /// The address of the page that takes the code, with the code in it. Opening the page does not use the code.
+    /// The address of the page that takes the code, with the code in it. Opening the page does not
+    /// use the code.
     #[must_use]
     pub fn link(&self, app_url: &AppUrl) -> String {
         app_url.join(&self.athlete_code)
     }
 }
 
-/// The reason why a provider did not take an invitation, by what happens next. The texts are for the gym's owner.
+/// The reason why a provider did not take an invitation, by what happens next. The texts are for
+/// the gym's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendError {
-    /// The provider wants fewer at a time. The invitation is sent later, and this does not count as an attempt.
+    /// The provider wants fewer at a time. The invitation is sent later, and this does not count as
+    /// an attempt.
     Throttled,
     /// The provider will never take it: the gym's owner has to correct the contact first.
     Refused(&'static str),
@@ -67,7 +71,8 @@ impl From<&Locale> for Language {
 pub struct AppUrl(pub(crate) String);
 
 impl AppUrl {
-    /// The address of the page that takes a code, with the code in it. Opening the page does not use the code.
+    /// The address of the page that takes a code, with the code in it. Opening the page does not
+    /// use the code.
     #[must_use]
     pub fn join(&self, athlete_code: &AthleteCode) -> String {
         let Self(app_url) = self;
@@ -75,11 +80,12 @@ impl AppUrl {
     }
 }
 
-/// The longest address of the app: a longer one would leave no room for the gym's name in a text message.
+/// The longest address of the app: a longer one would leave no room for the gym's name in a text
+/// message.
 const MAX_APP_URL: usize = 60;
 
-/// The characters of an address besides letters and digits. All others count double in a text message, can't stand in one, or
-/// would end the path.
+/// The characters of an address besides letters and digits. All others count double in a text
+/// message, can't stand in one, or would end the path.
 const IN_AN_APP_URL: &str = "-._:/%";
 
 impl FromStr for AppUrl {

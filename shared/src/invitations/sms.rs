@@ -1,7 +1,8 @@
 //! The invitation as a text message, by SNS.
 //!
-//! A text message holds 160 characters of seven bits (septets), in the alphabet of 3GPP TS 23.038, section 6.2.1. With a single
-//! character from outside it holds only 70. A longer text is sent as several messages, each of which is paid for.
+//! A text message holds 160 characters of seven bits (septets), in the alphabet of 3GPP TS 23.038,
+//! section 6.2.1. With a single character from outside it holds only 70. A longer text is sent as
+//! several messages, each of which is paid for.
 
 use crate::{
     invitations::{AppUrl, Language, Message, SendError},
@@ -68,7 +69,8 @@ const NOT_REACHED: &str = "The text message service could not be reached.";
 const NOT_ANSWERED: &str =
     "The text message service did not answer; the invitation may have arrived all the same.";
 
-/// The error of an invitation that SNS did not take. It is final only if the number itself is refused.
+/// The error of an invitation that SNS did not take. It is final only if the number itself is
+/// refused.
 fn what_follows<R: Debug + 'static>(error: &SdkError<PublishError, R>) -> SendError {
     match error.as_service_error() {
         Some(_) if is_throttling(error) => SendError::Throttled,
@@ -79,8 +81,8 @@ fn what_follows<R: Debug + 'static>(error: &SdkError<PublishError, R>) -> SendEr
     }
 }
 
-/// True if SNS has refused the number. If a parameter is invalid, only the message tells which one: `Invalid parameter:
-/// PhoneNumber Reason: … is not valid to publish to`.
+/// True if SNS has refused the number. If a parameter is invalid, only the message tells which one:
+/// `Invalid parameter: PhoneNumber Reason: … is not valid to publish to`.
 fn is_of_the_number(refusal: &PublishError) -> bool {
     match refusal {
         PublishError::InvalidParameterException(_)
@@ -94,7 +96,8 @@ fn is_of_the_number(refusal: &PublishError) -> bool {
     }
 }
 
-/// The text of an invitation. It always fits one message: the gym's name gets the septets that the rest leaves.
+/// The text of an invitation. It always fits one message: the gym's name gets the septets that the
+/// rest leaves.
 #[must_use]
 pub fn message(invitation: &Message, app_url: &AppUrl) -> String {
     let (code, link) = (&invitation.athlete_code, invitation.link(app_url));
@@ -117,7 +120,8 @@ pub fn message(invitation: &Message, app_url: &AppUrl) -> String {
     name + &rest
 }
 
-/// A name in the alphabet of text messages. Other characters are transliterated, or left out where that is impossible.
+/// A name in the alphabet of text messages. Other characters are transliterated, or left out where
+/// that is impossible.
 fn spelt(name: &str) -> String {
     let mut spelt = String::with_capacity(name.len());
     for c in name.chars() {
@@ -135,7 +139,8 @@ fn spelt(name: &str) -> String {
     words.join(" ")
 }
 
-/// True for the transliteration of an emoji, such as `:muscle:`. An emoji is a picture beside the gym's name, not a part of it.
+/// True for the transliteration of an emoji, such as `:muscle:`. An emoji is a picture beside the
+/// gym's name, not a part of it.
 fn is_the_name_of_a_picture(letters: &str) -> bool {
     letters.len() > 2 && letters.starts_with(':') && letters.ends_with(':')
 }
@@ -161,8 +166,9 @@ fn septets(text: &str) -> usize {
     text.chars().filter_map(septets_of).sum()
 }
 
-/// The number of septets that a character takes; none if messages don't use it. They use no line breaks, because one line is
-/// enough, and no Greek capitals: the alphabet has only ten, and a Greek name would be half transliterated.
+/// The number of septets that a character takes; none if messages don't use it. They use no line
+/// breaks, because one line is enough, and no Greek capitals: the alphabet has only ten, and a
+/// Greek name would be half transliterated.
 fn septets_of(c: char) -> Option<usize> {
     const ONE: &str = "@£$¥èéùìòÇØøÅå_ÆæßÉ !\"#¤%&'()*+,-./:;<=>?¡ÄÖÑÜ§¿äöñüà";
     const TWO: &str = "^{}\\[~]|€";

@@ -3,7 +3,8 @@ use crate::platform::{
     db::{Db, DbConfig},
 };
 
-/// The state of a function that needs only the database. It is made once for the life of an environment.
+/// The state of a function that needs only the database. It is made once for the life of an
+/// environment.
 pub struct App {
     pub db: Db,
 }

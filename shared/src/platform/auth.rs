@@ -11,16 +11,16 @@ use crate::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The person whose token came with the request. The authorizer has checked the token's signature, issuer, audience and times;
-/// a request that it has not checked has no claims.
+/// The person whose token came with the request. The authorizer has checked the token's signature,
+/// issuer, audience and times; a request that it has not checked has no claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The token's `sub`.
     pub subject: Subject,
     /// The id of a new person, for a subject and an address that are not known yet.
     new_id: Uuid,
-    /// The token's `email`, if the identity provider has verified it. An address that is not verified links nobody, and is
-    /// not kept.
+    /// The token's `email`, if the identity provider has verified it. An address that is not
+    /// verified links nobody, and is not kept.
     pub verified_email: Option<Email>,
     /// Whether the token has an `email` at all, verified or not.
     pub has_email: bool,
@@ -28,7 +28,8 @@ pub struct Caller {
     pub full_name: Option<Name>,
     /// The token's `picture`, where it is an https address.
     pub avatar_url: Option<String>,
-    /// The time at which the person signed in, and so proved the address: the token's `auth_time`, else its `iat`.
+    /// The time at which the person signed in, and so proved the address: the token's `auth_time`,
+    /// else its `iat`.
     pub signed_in_at: Option<Timestamp>,
 }
 
@@ -68,7 +69,8 @@ pub fn caller(request: &Request) -> Result<Caller, Problem> {
             .and_then(|sub| sub.parse().ok())
             .ok_or_else(no_token)?,
         new_id: Uuid::now_v7(),
-        // The gateway writes every claim as text, so a JSON `true` and the text "true" look the same here.
+        // The gateway writes every claim as text, so a JSON `true` and the text "true" look the
+        // same here.
         verified_email: claim("email")
             .filter(|_| claim("email_verified") == Some("true"))
             .and_then(|email| Email::exact(email).ok()),
@@ -83,7 +85,8 @@ pub fn caller(request: &Request) -> Result<Caller, Problem> {
     })
 }
 
-/// The time of a claim, in seconds since 1970. The gateway may write a large number with an exponent.
+/// The time of a claim, in seconds since 1970. The gateway may write a large number with an
+/// exponent.
 fn time(seconds: &str) -> Option<Timestamp> {
     let seconds: f64 = seconds.parse().ok()?;
     let nanoseconds = seconds.is_finite().then_some(seconds * 1e9)?;
@@ -94,8 +97,8 @@ fn time(seconds: &str) -> Option<Timestamp> {
     Timestamp::from_nanosecond(nanoseconds as i128).ok()
 }
 
-/// True for an https address of plain characters: people set their own picture, and an address of another kind could be one
-/// that a browser runs.
+/// True for an https address of plain characters: people set their own picture, and an address of
+/// another kind could be one that a browser runs.
 fn is_picture(url: &str) -> bool {
     url.starts_with("https://")
         && url.len() <= 2_048

@@ -4,7 +4,8 @@ use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::Timeou
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use std::{error::Error, fmt, time::Duration};
 
-/// The longest time that a call to AWS takes, its one retry included: a person is waiting for the response.
+/// The longest time that a call to AWS takes, its one retry included: a person is waiting for the
+/// response.
 pub const CALL_BUDGET: Duration = Duration::from_secs(2);
 
 /// Region, credentials and endpoints as Lambda sets them in the environment.
@@ -20,15 +21,15 @@ pub async fn config() -> SdkConfig {
         .await
 }
 
-/// The configuration of a client that sends messages: it makes every call once. A call that got no answer may have been carried
-/// out, and the SDK would send the same message again.
+/// The configuration of a client that sends messages: it makes every call once. A call that got no
+/// answer may have been carried out, and the SDK would send the same message again.
 pub(crate) fn once(aws: &SdkConfig) -> SdkConfig {
     let once = aws.to_builder().retry_config(RetryConfig::disabled());
     once.build()
 }
 
-/// The code of an error of AWS, or the reason why there was no response. The error's message is left out: it repeats addresses
-/// and numbers.
+/// The code of an error of AWS, or the reason why there was no response. The error's message is
+/// left out: it repeats addresses and numbers.
 pub(crate) fn name_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &str {
     match error {
         SdkError::TimeoutError(_) => "no answer in time",
@@ -40,8 +41,8 @@ pub(crate) fn name_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &st
     }
 }
 
-/// True if the call did not get to AWS: it could not be made, or there was no connection to send it over. Of any other call
-/// without an answer nobody knows whether it was carried out.
+/// True if the call did not get to AWS: it could not be made, or there was no connection to send it
+/// over. Of any other call without an answer nobody knows whether it was carried out.
 pub(crate) fn is_not_sent<E, R>(error: &SdkError<E, R>) -> bool
 where
     E: Error + 'static,
@@ -61,7 +62,8 @@ where
     false
 }
 
-/// True if AWS wants fewer calls at a time, or fewer a day. The codes are those that the SDK knows, and SNS's own.
+/// True if AWS wants fewer calls at a time, or fewer a day. The codes are those that the SDK knows,
+/// and SNS's own.
 pub(crate) fn is_throttling<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     let name = error.code().unwrap_or_default();
     ["Throttl", "TooManyRequests", "LimitExceeded", "SlowDown"]

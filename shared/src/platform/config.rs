@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-/// The variables that configure a function, read one by one. Errors are gathered, so that all of them are reported together.
+/// The variables that configure a function, read one by one. Errors are gathered, so that all of
+/// them are reported together.
 pub struct Variables<Read> {
     read: Read,
     errors: Vec<String>,
@@ -18,9 +19,9 @@ pub fn variables() -> Variables<impl Fn(&str) -> Option<String>> {
     Variables::new(|name| std::env::var(name).ok())
 }
 
-/// The number of requests that this environment gets at once: 1, unless it is a Lambda Managed Instance
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html>). It decides the number of threads and of
-/// connections.
+/// The number of requests that this environment gets at once: 1, unless it is a Lambda Managed
+/// Instance (<https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html>). It
+/// decides the number of threads and of connections.
 #[must_use]
 pub fn concurrency() -> usize {
     let concurrency = variables()
@@ -38,7 +39,8 @@ pub fn function_name() -> String {
 }
 
 impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
-    /// The variables that `read` finds; an empty one counts as not set, because a template can't leave one out.
+    /// The variables that `read` finds; an empty one counts as not set, because a template can't
+    /// leave one out.
     pub fn new(read: Read) -> Self {
         Self {
             read,
@@ -63,7 +65,8 @@ impl<Read: Fn(&str) -> Option<String>> Variables<Read> {
             .ok()
     }
 
-    /// The configuration, if there was no error. `configuration` is `None` only after an error was noted.
+    /// The configuration, if there was no error. `configuration` is `None` only after an error was
+    /// noted.
     pub fn finish<T>(self, configuration: Option<T>) -> Result<T, ConfigError> {
         match configuration {
             Some(configuration) if self.errors.is_empty() => Ok(configuration),

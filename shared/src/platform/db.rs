@@ -1,5 +1,5 @@
-//! The way to PostgreSQL: statements of one round trip, and transactions. There is a result or an error in time, whatever
-//! happens to the connection.
+//! The way to PostgreSQL: statements of one round trip, and transactions. There is a result or an
+//! error in time, whatever happens to the connection.
 
 mod connect;
 mod error;
@@ -31,10 +31,12 @@ pub use tokio_postgres::{
 use transaction::Session;
 pub use transaction::Transaction;
 
-/// The longest time that a statement, or a transaction as a whole, waits for the database, all attempts included.
+/// The longest time that a statement, or a transaction as a whole, waits for the database, all
+/// attempts included.
 pub const BUDGET: Duration = Duration::from_secs(3);
 
-/// The longest time that a statement or a transaction takes: at the end of its budget the server is asked to stop it.
+/// The longest time that a statement or a transaction takes: at the end of its budget the server is
+/// asked to stop it.
 pub const LONGEST: Duration = BUDGET.saturating_add(CANCEL_BUDGET);
 
 /// The pause between two attempts to connect.
@@ -43,22 +45,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The largest number of times that a statement or a transaction is attempted.
 const MAX_ATTEMPTS: usize = 3;
 
-/// The database's secret and address, and the certificates by which it is known to be the right one.
+/// The database's secret and address, and the certificates by which it is known to be the right
+/// one.
 #[derive(Debug, Clone)]
 pub struct DbConfig {
     /// The name or ARN of the secret in Secrets Manager, which has the form of RDS's secrets
     /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html>).
     pub secret_id: String,
     pub address: Address,
-    /// A PEM file of root certificates, one of which must have signed the server's. Without it the public roots count, which
-    /// is enough for RDS Proxy; RDS itself needs Amazon's bundle.
+    /// A PEM file of root certificates, one of which must have signed the server's. Without it the
+    /// public roots count, which is enough for RDS Proxy; RDS itself needs Amazon's bundle.
     pub ca_file: Option<String>,
     /// The largest number of connections: as many as requests come at once.
     pub connections: usize,
 }
 
-/// The parts of the database's address that are configured. They go before those in the secret: a secret that RDS manages holds
-/// only the user and the password, and with RDS Proxy the host is the proxy's.
+/// The parts of the database's address that are configured. They go before those in the secret: a
+/// secret that RDS manages holds only the user and the password, and with RDS Proxy the host is the
+/// proxy's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Address {
     /// The server's name, which its certificate must have.
@@ -69,7 +73,8 @@ pub struct Address {
 }
 
 impl DbConfig {
-    /// Reads `DATABASE_SECRET_ID`, and `DATABASE_HOST`, `DATABASE_PORT`, `DATABASE_NAME` and `DATABASE_CA_FILE` where they are set.
+    /// Reads `DATABASE_SECRET_ID`, and `DATABASE_HOST`, `DATABASE_PORT`, `DATABASE_NAME` and
+    /// `DATABASE_CA_FILE` where they are set.
     pub fn from_variables(
         variables: &mut Variables<impl Fn(&str) -> Option<String>>,
     ) -> Option<Self> {
@@ -88,8 +93,8 @@ impl DbConfig {
     }
 }
 
-/// A parameter of a statement with its type. With all types given, the client need not ask the server for them first: one round
-/// trip less.
+/// A parameter of a statement with its type. With all types given, the client need not ask the
+/// server for them first: one round trip less.
 pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// The database, behind a pool of connections.
@@ -100,15 +105,16 @@ pub struct Db {
 }
 
 impl Db {
-    /// Makes the pool and a first connection. If the database can't be reached, the function starts all the same, and its
-    /// requests try again.
+    /// Makes the pool and a first connection. If the database can't be reached, the function starts
+    /// all the same, and its requests try again.
     pub async fn open(config: DbConfig, aws: &SdkConfig) -> Result<Self, ConfigError> {
         let login = Arc::new(Login::new(aws, config.secret_id, config.address));
         let connector = Connector::new(Arc::clone(&login), config.ca_file.as_deref())?;
         let manager = Manager::from_connect(
             tokio_postgres::Config::new(), // the connector takes the login's
             connector.clone(),
-            // A more thorough check costs a round trip; a statement that meets a dead connection is sent again.
+            // A more thorough check costs a round trip; a statement that meets a dead connection is
+            // sent again.
             ManagerConfig {
                 recycling_method: RecyclingMethod::Fast,
             },
@@ -130,9 +136,10 @@ impl Db {
 
     /// Runs one statement in one round trip and returns its rows.
     ///
-    /// The statement is sent again, over a new connection, when the connection is found dead (Lambda freezes an environment
-    /// between requests, and servers close idle connections) and when the server breaks a deadlock. It may have been carried
-    /// out before the connection died: so every statement of this project is safe to repeat.
+    /// The statement is sent again, over a new connection, when the connection is found dead
+    /// (Lambda freezes an environment between requests, and servers close idle connections) and
+    /// when the server breaks a deadlock. It may have been carried out before the connection died:
+    /// so every statement of this project is safe to repeat.
     pub async fn query(
         &self,
         sql: &str,
@@ -177,11 +184,11 @@ impl Db {
         exactly_one(self.query(sql, parameters).await?)
     }
 
-    /// Runs `work` in a transaction, which is committed if `work` succeeds and rolled back if it fails. The whole transaction has
-    /// the budget of one statement.
+    /// Runs `work` in a transaction, which is committed if `work` succeeds and rolled back if it
+    /// fails. The whole transaction has the budget of one statement.
     ///
-    /// Like a statement, `work` is run again from its beginning when the connection is found dead or the server breaks a
-    /// deadlock. So it consists of statements only, and is safe to repeat.
+    /// Like a statement, `work` is run again from its beginning when the connection is found dead
+    /// or the server breaks a deadlock. So it consists of statements only, and is safe to repeat.
     pub async fn transaction<T, Work>(
         &self,
         work: impl Fn(Transaction) -> Work,
@@ -215,8 +222,8 @@ impl Db {
         Ok(())
     }
 
-    /// A connection, attempted until the deadline. After a refused password the secret is read again, so that even the first
-    /// request after a rotation succeeds.
+    /// A connection, attempted until the deadline. After a refused password the secret is read
+    /// again, so that even the first request after a rotation succeeds.
     async fn connection(&self, deadline: Instant) -> Result<Object, QueryError> {
         let mut last = QueryError::Unavailable("there was no connection within the budget".into());
         while Instant::now() < deadline {
@@ -249,13 +256,15 @@ task_local! {
     static TIME: Cell<Duration>;
 }
 
-/// The result of `work`, and the time that it waited for the database: for connections, statements and retries, added up.
+/// The result of `work`, and the time that it waited for the database: for connections, statements
+/// and retries, added up.
 pub(crate) fn timed<T>(work: impl Future<Output = T>) -> impl Future<Output = (T, Duration)> {
     let timed = async { (work.await, TIME.with(Cell::get)) };
     TIME.scope(Cell::default(), timed)
 }
 
-/// The stopwatch of one use of the database. When it is dropped, its time is added to that of the work that is [`timed`].
+/// The stopwatch of one use of the database. When it is dropped, its time is added to that of the
+/// work that is [`timed`].
 struct Stopwatch(Instant);
 
 impl Stopwatch {

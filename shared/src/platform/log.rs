@@ -1,5 +1,6 @@
-//! The log of a function: JSON lines on standard output, from where Lambda takes them. Each request has one line, with ids and
-//! never with names, addresses or codes. Each count has a line too: see [`crate::platform::metrics`].
+//! The log of a function: JSON lines on standard output, from where Lambda takes them. Each request
+//! has one line, with ids and never with names, addresses or codes. Each count has a line too: see
+//! [`crate::platform::metrics`].
 
 use crate::platform::{
     metrics::{self, EmbeddedMetricFormat},

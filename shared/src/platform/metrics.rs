@@ -1,5 +1,6 @@
-//! Metrics. Each count is a line of the log in CloudWatch's embedded metric format. CloudWatch makes a metric of it, in the
-//! namespace `GymBrah`; the function makes no call, and waits for nothing
+//! Metrics. Each count is a line of the log in CloudWatch's embedded metric format. CloudWatch
+//! makes a metric of it, in the namespace `GymBrah`; the function makes no call, and waits for
+//! nothing
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use crate::platform::problem::Kind;
@@ -14,11 +15,12 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// The target of tracing's events that are counts. Their texts are dimensions, their whole numbers are counts, their other
-/// numbers are seconds.
+/// The target of tracing's events that are counts. Their texts are dimensions, their whole numbers
+/// are counts, their other numbers are seconds.
 pub(crate) const TARGET: &str = "metrics";
 
-/// Counts invitations by outcome: the status that they have now, or `retried` where the provider did not take one this time.
+/// Counts invitations by outcome: the status that they have now, or `retried` where the provider
+/// did not take one this time.
 pub fn invitations(outcome: &str, number: usize) {
     if number > 0 {
         tracing::info!(target: TARGET, Outcome = outcome, Invitations = number);
@@ -30,7 +32,8 @@ pub fn oldest_queued_invitation(overdue: Duration) {
     tracing::info!(target: TARGET, OldestQueuedInvitation = overdue.as_secs_f64());
 }
 
-/// Counts the responses that alarms watch (a 5xx, an account that is locked out after wrong codes), and cold starts.
+/// Counts the responses that alarms watch (a 5xx, an account that is locked out after wrong codes),
+/// and cold starts.
 pub(crate) fn request(status: u16, problem: Option<Kind>, cold_start: bool) {
     if status >= 500 {
         tracing::info!(target: TARGET, ServerErrors = 1);
@@ -50,7 +53,8 @@ pub(crate) fn event(cold_start: bool) {
 
 /// Writes an event as a document of the embedded metric format.
 pub(crate) struct EmbeddedMetricFormat {
-    /// A dimension of all metrics: it has the name of the stack in it, so that two stacks don't count together.
+    /// A dimension of all metrics: it has the name of the stack in it, so that two stacks don't
+    /// count together.
     pub(crate) function_name: String,
 }
 

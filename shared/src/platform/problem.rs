@@ -1,4 +1,5 @@
-//! What can go wrong with a request, as the client is told (RFC 9457, Problem Details for HTTP APIs).
+//! What can go wrong with a request, as the client is told (RFC 9457, Problem Details for HTTP
+//! APIs).
 
 use crate::domain::{ErrorCode, Name};
 use serde::Serialize;
@@ -126,7 +127,8 @@ pub enum Place {
     Header {
         header: &'static str,
     },
-    /// A cell of a table, or a whole row. Rows are counted as a spreadsheet shows them: from 1, blank ones too.
+    /// A cell of a table, or a whole row. Rows are counted as a spreadsheet shows them: from 1,
+    /// blank ones too.
     Cell {
         /// The row's number.
         row: usize,
@@ -146,7 +148,8 @@ impl FieldError {
         }
     }
 
-    /// A fault of the member of the body at this JSON pointer (RFC 6901), given without its leading `#/`.
+    /// A fault of the member of the body at this JSON pointer (RFC 6901), given without its leading
+    /// `#/`.
     pub fn at(
         pointer: impl std::fmt::Display,
         code: ErrorCode,
@@ -189,7 +192,8 @@ impl FieldError {
         }
     }
 
-    /// A fault of a cell of a table, or of a whole row. Rows are counted as a spreadsheet shows them: from 1, blank ones too.
+    /// A fault of a cell of a table, or of a whole row. Rows are counted as a spreadsheet shows
+    /// them: from 1, blank ones too.
     pub fn in_row(
         row: usize,
         column: Option<&str>,
@@ -233,7 +237,8 @@ impl Warning {
     }
 }
 
-/// Why a request is refused: what the client is told, and apart from it the cause, for the log alone.
+/// Why a request is refused: what the client is told, and apart from it the cause, for the log
+/// alone.
 #[derive(Debug)]
 pub struct Problem {
     kind: Kind,

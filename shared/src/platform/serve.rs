@@ -27,14 +27,15 @@ const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>).
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves a function until its environment is shut down: makes its `App` once, and answers every event with the response of
-/// `handle`.
+/// Serves a function until its environment is shut down: makes its `App` once, and answers every
+/// event with the response of `handle`.
 ///
-/// Lambda's runtime never sees an error. An event that does not come from API Gateway, a panic, and a handler that reaches its
-/// deadline are answered like any other problem, and logged once.
+/// Lambda's runtime never sees an error. An event that does not come from API Gateway, a panic, and
+/// a handler that reaches its deadline are answered like any other problem, and logged once.
 ///
 /// # Errors
-/// When the configuration has errors, or the runtime API is not there: Lambda then starts the environment anew.
+/// When the configuration has errors, or the runtime API is not there: Lambda then starts the
+/// environment anew.
 pub fn serve<App, Handle, Handled>(
     app: impl AsyncFnOnce() -> Result<App, ConfigError>,
     handle: Handle,
@@ -50,14 +51,17 @@ where
     })
 }
 
-/// Serves a function without routes, one that EventBridge invokes for instance, until its environment is shut down: makes its
-/// `App` once, and calls `handle` with every event and the deadline.
+/// Serves a function without routes, one that EventBridge invokes for instance, until its
+/// environment is shut down: makes its `App` once, and calls `handle` with every event and the
+/// deadline.
 ///
-/// The report of `handle` is returned and logged, and so holds no personal data. An error, a panic and a deadline that is
-/// reached fail the invocation: the service that invoked the function then tries again, or keeps the event.
+/// The report of `handle` is returned and logged, and so holds no personal data. An error, a panic
+/// and a deadline that is reached fail the invocation: the service that invoked the function then
+/// tries again, or keeps the event.
 ///
 /// # Errors
-/// When the configuration has errors, or the runtime API is not there: Lambda then starts the environment anew.
+/// When the configuration has errors, or the runtime API is not there: Lambda then starts the
+/// environment anew.
 pub fn serve_events<App, Handle, Handled, Report, Failure>(
     app: impl AsyncFnOnce() -> Result<App, ConfigError>,
     handle: Handle,
@@ -90,7 +94,8 @@ where
     runtime(concurrency())?.block_on(async move {
         let app: &'static App = Box::leak(Box::new(app().await?));
         run_concurrent(service_fn(move |event: LambdaEvent<Event>| {
-            // On every line: Lambda's own id joins them with its report of a crash and with API Gateway's line.
+            // On every line: Lambda's own id joins them with its report of a crash and with API
+            // Gateway's line.
             let LambdaEvent { context, .. } = &event;
             let invocation = info_span!(
                 "invocation",
@@ -219,8 +224,9 @@ fn deadline(context: &Context) -> Instant {
     Instant::now() + time_left(context.deadline).saturating_sub(TIME_TO_ANSWER)
 }
 
-/// The time until Lambda's deadline, which is a time of the environment's clock. An invocation by hand may carry a deadline that
-/// is long past, cargo-lambda's for instance: then API Gateway's time-out counts.
+/// The time until Lambda's deadline, which is a time of the environment's clock. An invocation by
+/// hand may carry a deadline that is long past, cargo-lambda's for instance: then API Gateway's
+/// time-out counts.
 #[expect(
     clippy::disallowed_methods,
     reason = "nothing but the environment's own clock can be compared with its deadline"
@@ -233,8 +239,9 @@ fn time_left(deadline_ms: u64) -> Duration {
     time_left.unwrap_or(GATEWAY_TIMEOUT)
 }
 
-/// The runtime of the asynchronous tasks. One thread is best for one request at a time: a hand-over between threads costs more
-/// than it gains. An environment that gets several requests at once has several threads.
+/// The runtime of the asynchronous tasks. One thread is best for one request at a time: a hand-over
+/// between threads costs more than it gains. An environment that gets several requests at once has
+/// several threads.
 fn runtime(concurrency: usize) -> std::io::Result<runtime::Runtime> {
     let mut builder = if concurrency > 1 {
         runtime::Builder::new_multi_thread()

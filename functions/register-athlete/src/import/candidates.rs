@@ -81,8 +81,9 @@ pub(super) fn read(all: Vec<Fields>, country: Option<&Country>) -> Vec<Candidate
         .collect()
 }
 
-/// Merges what is one athlete: the same contact with the same name, or without a name. `keys` are the names as the database
-/// compares them. Where `shared_contacts` is false, the same contact with another name is an error of the later one.
+/// Merges what is one athlete: the same contact with the same name, or without a name. `keys` are
+/// the names as the database compares them. Where `shared_contacts` is false, the same contact with
+/// another name is an error of the later one.
 pub(super) fn merge(
     candidates: &mut [Candidate],
     mut keys: Vec<Option<String>>,
@@ -110,8 +111,8 @@ pub(super) fn merge(
     }
 }
 
-/// Makes `index` a part of `first`. If that now has both an address and a number, then those before it who have the name and the
-/// number alone are parts of it too.
+/// Makes `index` a part of `first`. If that now has both an address and a number, then those before
+/// it who have the name and the number alone are parts of it too.
 fn join(
     candidates: &mut [Candidate],
     keys: &mut [Option<String>],
@@ -163,8 +164,9 @@ struct Known {
 }
 
 impl Known {
-    /// Of the athletes before with this contact the one with the same name, else one without a name, else the first; and whether
-    /// it has the name, if both have one. As in the database, a phone tells athletes apart only where one of them has no email.
+    /// Of the athletes before with this contact the one with the same name, else one without a
+    /// name, else the first; and whether it has the name, if both have one. As in the database, a
+    /// phone tells athletes apart only where one of them has no email.
     fn best(
         &self,
         registration: &Registration,

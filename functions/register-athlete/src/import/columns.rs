@@ -60,7 +60,8 @@ pub(super) fn columns<'a>(header: impl Iterator<Item = &'a str> + Clone) -> Vec<
     columns
 }
 
-/// A name in lower case, without accents and without what stands between its words: `E-mail 1 - Value` is `email1value`.
+/// A name in lower case, without accents and without what stands between its words: `E-mail 1 -
+/// Value` is `email1value`.
 fn key(name: &str) -> String {
     let ascii = any_ascii(name).to_ascii_lowercase();
     ascii.chars().filter(char::is_ascii_alphanumeric).collect()
@@ -74,9 +75,9 @@ fn ranked(key: &str) -> Option<(Field, usize)> {
     found.next().map(|(rank, (field, _))| (*field, rank))
 }
 
-/// The names that gym products (Mindbody, Glofox, `TeamUp`, `PushPress`, Wodify, Zen Planner, Gymdesk), address books (Google,
-/// Outlook, Apple) and people give to a column, in English and Italian, as [`key`] has them. Of one field, the first line
-/// that fits is the best.
+/// The names that gym products (Mindbody, Glofox, `TeamUp`, `PushPress`, Wodify, Zen Planner,
+/// Gymdesk), address books (Google, Outlook, Apple) and people give to a column, in English and
+/// Italian, as [`key`] has them. Of one field, the first line that fits is the best.
 const NAMES: &[(Field, &str)] = &[
     (
         Field::Email,

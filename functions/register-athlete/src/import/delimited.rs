@@ -11,8 +11,8 @@ const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 /// The end of a file in the days of CP/M, which some programs still write.
 const CTRL_Z: char = '\u{1A}';
 
-/// Reads a table as spreadsheets and other programs save it as text (RFC 4180; also with a byte-order mark, another delimiter,
-/// a first line `sep=;`, a title above the header).
+/// Reads a table as spreadsheets and other programs save it as text (RFC 4180; also with a
+/// byte-order mark, another delimiter, a first line `sep=;`, a title above the header).
 pub(super) fn read(text: &str) -> Table {
     let text = text
         .trim_start_matches('\u{FEFF}')
@@ -36,7 +36,8 @@ fn stated(text: &str) -> Option<(char, &str)> {
     Some((delimiter, rest))
 }
 
-/// The delimiter with which the header is best understood; where it never is, the one there is most of in the first line.
+/// The delimiter with which the header is best understood; where it never is, the one there is most
+/// of in the first line.
 fn likely(text: &str) -> char {
     let understood = |delimiter: &char| {
         let top = rows(text, *delimiter, 0, MAX_ABOVE_HEADER);
@@ -73,7 +74,8 @@ fn rows(text: &str, delimiter: char, first_row: usize, most: usize) -> Table {
             .read_record(&mut cells)
             .expect("what is in memory, is UTF-8 and may have rows of any length has no errors")
     {
-        // The reader passes over empty lines, which a spreadsheet counts as well; a line within quotes is none of its rows.
+        // The reader passes over empty lines, which a spreadsheet counts as well; a line within
+        // quotes is none of its rows.
         let skipped = text.as_bytes()[start..].iter();
         let skipped = skipped.take_while(|byte| b"\r\n".contains(byte)).count();
         row += 1 + skipped;

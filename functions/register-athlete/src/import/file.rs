@@ -13,7 +13,8 @@ use std::borrow::Cow;
 /// Bytes at the beginning of a file by which its kind is known.
 const TOP: usize = 4_096;
 
-/// What a file is, by its bytes: what it is declared as says little, since most programs call every table an Excel file.
+/// What a file is, by its bytes: what it is declared as says little, since most programs call every
+/// table an Excel file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kinds {
     Json,
@@ -158,8 +159,9 @@ fn charset(request: &Request) -> Option<&'static Encoding> {
     Encoding::for_label(label.trim_matches('"').as_bytes())
 }
 
-/// The text of these bytes: in the encoding that a mark at the beginning tells, else in UTF-8 or UTF-16 if they are that, else in
-/// the encoding that they are declared to be in, else in the one that they most likely are in.
+/// The text of these bytes: in the encoding that a mark at the beginning tells, else in UTF-8 or
+/// UTF-16 if they are that, else in the encoding that they are declared to be in, else in the one
+/// that they most likely are in.
 fn decoded<'a>(bytes: &'a [u8], declared: Option<&'static Encoding>) -> Cow<'a, str> {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
         return encoding.decode_without_bom_handling(&bytes[mark..]).0;

@@ -23,12 +23,14 @@ const LOCK_GYM_TO_IMPORT: &str = "-- lock_gym_to_import
     WHERE business.closed_at IS NULL
     FOR UPDATE OF business";
 
-/// Of the athletes on the gym's roster with one of these contacts, the one that register-athlete would find: the one with the same
-/// name, else one without a name.
+/// Of the athletes on the gym's roster with one of these contacts, the one that register-athlete
+/// would find: the one with the same name, else one without a name.
 ///
-/// $1 subject, $2 business, $3 ids that were given, $4 emails, $5 phones, $6 full names, all in one order.
+/// $1 subject, $2 business, $3 ids that were given, $4 emails, $5 phones, $6 full names, all in one
+/// order.
 ///
-/// No row: the gym is not the caller's. Otherwise one for each athlete that was found, or one without an id where none was.
+/// No row: the gym is not the caller's. Otherwise one for each athlete that was found, or one
+/// without an id where none was.
 const FIND_BY_CONTACTS: &str = concat!(
     "-- find_by_contacts
     WITH given AS (
@@ -59,12 +61,14 @@ const FIND_BY_CONTACTS: &str = concat!(
     LEFT JOIN (found JOIN roster ON roster.id = found.id) ON true"
 );
 
-/// Registers athletes with their invitations, which nobody has the lease on: the relay sends those that are queued.
+/// Registers athletes with their invitations, which nobody has the lease on: the relay sends those
+/// that are queued.
 ///
 /// Its times come from `statement_timestamp()`: the transaction may have waited for the gym.
 ///
-/// $1 business, $2 ids, $3 codes, $4 emails, $5 phones, $6 full names, $7 locales, $8 channels, $9 whether the contact is shared,
-/// $10 days for which the invitations are valid, $11 their state; all lists are in one order.
+/// $1 business, $2 ids, $3 codes, $4 emails, $5 phones, $6 full names, $7 locales, $8 channels, $9
+/// whether the contact is shared, $10 days for which the invitations are valid, $11 their state;
+/// all lists are in one order.
 const IMPORT_ATHLETES: &str = "-- import_athletes
     WITH registered AS (
         INSERT INTO athlete (id, invited_by, athlete_code, email, phone, full_name, locale, shares_contact, created_at)
@@ -147,7 +151,8 @@ impl Decision {
     }
 }
 
-/// The athletes that are to be registered. Each has an id of its own, by which all that becomes of it is found.
+/// The athletes that are to be registered. Each has an id of its own, by which all that becomes of
+/// it is found.
 pub(super) struct Plan<'a> {
     gym: &'a Gym,
     ids: Vec<Uuid>,
@@ -181,8 +186,8 @@ impl<'a> Plan<'a> {
         Ok(Some(self.decisions(&found, app)))
     }
 
-    /// Decides and does it, in a gym that is locked: what is decided stays right. With `all_or_none`, nothing is done where a
-    /// contact is in use.
+    /// Decides and does it, in a gym that is locked: what is decided stays right. With
+    /// `all_or_none`, nothing is done where a contact is in use.
     pub(super) async fn carry_out(
         &self,
         tx: Transaction,
@@ -397,7 +402,8 @@ impl<'a> Plan<'a> {
         invite(tx, app, self.gym.business_id, self.gym.status, &new).await
     }
 
-    /// Reads the athletes as the roster shows them now: also those who were there may share their contact by now.
+    /// Reads the athletes as the roster shows them now: also those who were there may share their
+    /// contact by now.
     async fn read_again(
         &self,
         tx: &Transaction,
@@ -462,7 +468,8 @@ struct Found {
     athlete: Box<Athlete>,
     /// Whether the name is the one that was given, if there are two to compare.
     has_the_name: Option<bool>,
-    /// Whether somebody on the roster, this athlete or another one, is written to at the contact that was given.
+    /// Whether somebody on the roster, this athlete or another one, is written to at the contact
+    /// that was given.
     someone_is_written_to: bool,
 }
 

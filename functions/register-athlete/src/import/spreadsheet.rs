@@ -11,7 +11,8 @@ use shared::{
 /// What stands where a program before us has lost a letter.
 const LOST: char = char::REPLACEMENT_CHARACTER;
 
-/// The row that names the columns, by its position, and the columns: the first one that names a contact.
+/// The row that names the columns, by its position, and the columns: the first one that names a
+/// contact.
 pub(super) fn header(rows: &[Row]) -> Option<(usize, Vec<Column>)> {
     rows.iter()
         .take(MAX_ABOVE_HEADER)
@@ -28,7 +29,8 @@ pub(super) fn header(rows: &[Row]) -> Option<(usize, Vec<Column>)> {
         })
 }
 
-/// Hands each athlete of the table to `read`, and gives the columns; or what is wrong with the table as a whole.
+/// Hands each athlete of the table to `read`, and gives the columns; or what is wrong with the
+/// table as a whole.
 pub(super) fn read(
     table: Table,
     mut read: impl FnMut(Fields),

@@ -1,6 +1,7 @@
 use shared::{domain::ErrorCode, platform::problem::FieldError};
 
-/// Rows that are read: as many as athletes, one more to say that there are too many, and what may stand above the header.
+/// Rows that are read: as many as athletes, one more to say that there are too many, and what may
+/// stand above the header.
 pub(super) const MAX_ROWS: usize = super::MAX_ATHLETES + 1 + MAX_ABOVE_HEADER + 1;
 
 /// Rows among which the header is looked for: titles and notes may stand above it.

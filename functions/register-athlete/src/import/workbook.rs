@@ -12,16 +12,19 @@ use zip::ZipArchive;
 /// Parts that a workbook may have: sheets, pictures, notes.
 const MAX_PARTS: usize = 2_000;
 
-/// Bytes that all parts together may have once they are unpacked: far more than a megabyte of a real workbook holds.
+/// Bytes that all parts together may have once they are unpacked: far more than a megabyte of a
+/// real workbook holds.
 const MAX_UNPACKED: u64 = 24 * 1024 * 1024;
 
 /// Sheets that are looked at for a header.
 const MAX_SHEETS: usize = 20;
 
-/// Reads the first visible sheet of an Excel workbook that has a header; where none has, the first one.
+/// Reads the first visible sheet of an Excel workbook that has a header; where none has, the first
+/// one.
 pub(super) fn read(bytes: &[u8]) -> Result<Table, Unreadable> {
     check(bytes)?;
-    // The reader panics over some numbers that no workbook has, such as that of a cell far beyond the last one.
+    // The reader panics over some numbers that no workbook has, such as that of a cell far beyond
+    // the last one.
     catch_unwind(|| first_table(bytes)).unwrap_or(Err(Unreadable::Damaged))
 }
 
@@ -98,7 +101,8 @@ fn text(value: &DataRef<'_>) -> String {
     match value {
         DataRef::String(text) => shortened(text),
         DataRef::SharedString(text) => shortened(text),
-        // A number of telephone has at most 15 digits, which a float holds exactly; its display is never in powers of ten.
+        // A number of telephone has at most 15 digits, which a float holds exactly; its display is
+        // never in powers of ten.
         DataRef::Float(number) => number.to_string(),
         other => Data::from(other.clone()).to_string(),
     }
@@ -109,8 +113,9 @@ fn shortened(text: &str) -> String {
     text.chars().take(super::table::MAX_CELL).collect()
 }
 
-/// Unpacks every part once, without keeping it, to see that the workbook is as large as it says: a few kilobytes can unpack to
-/// gigabytes. The number of texts that it promises is what is reserved for them, so that is seen through too.
+/// Unpacks every part once, without keeping it, to see that the workbook is as large as it says: a
+/// few kilobytes can unpack to gigabytes. The number of texts that it promises is what is reserved
+/// for them, so that is seen through too.
 fn check(bytes: &[u8]) -> Result<(), Unreadable> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|_| Unreadable::Damaged)?;
     if archive.len() > MAX_PARTS {

@@ -43,7 +43,8 @@ const OTHERS: [&str; 7] = ["ymail", "email", "mail", "gmail", "fmail", "hmail", 
 /// Letters that a name must have for one wrong one to be told from another name.
 const MIN_LENGTH: usize = 5;
 
-/// The domain that is probably meant, where this one looks like a mistyped one of a provider that many people have.
+/// The domain that is probably meant, where this one looks like a mistyped one of a provider that
+/// many people have.
 pub(super) fn meant(domain: &str) -> Option<String> {
     let (name, ending) = domain.split_once('.')?;
     let is_known = |endings: &&[&str], ending: &str| endings.contains(&ending);

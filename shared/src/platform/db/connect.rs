@@ -46,9 +46,9 @@ impl Connector {
 }
 
 impl Connector {
-    /// Asks the server to stop what it is doing on this connection: a statement that was given up would go on, and take effect after
-    /// the client was told that it failed. `PgBouncer` passes this on, RDS Proxy does not; then the `statement_timeout` of the role
-    /// ends the statement.
+    /// Asks the server to stop what it is doing on this connection: a statement that was given up
+    /// would go on, and take effect after the client was told that it failed. `PgBouncer` passes
+    /// this on, RDS Proxy does not; then the `statement_timeout` of the role ends the statement.
     pub(super) async fn cancel(&self, client: &Client) {
         let Some(login) = self.login.last_read() else {
             return;
@@ -86,8 +86,8 @@ fn roots_in(file: &str) -> Result<RootCertStore, Box<dyn std::error::Error>> {
     }
 }
 
-/// The cryptography of TLS, with P-256 as the first guess for the key exchange: PostgreSQL uses it by default
-/// (`ssl_ecdh_curve`), and a right guess saves a round trip.
+/// The cryptography of TLS, with P-256 as the first guess for the key exchange: PostgreSQL uses it
+/// by default (`ssl_ecdh_curve`), and a right guess saves a round trip.
 fn p256_first() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     provider

@@ -8,13 +8,15 @@ pub enum QueryError {
     /// The database could not be reached in time.
     #[error("the database is not available: {0}")]
     Unavailable(Box<dyn Error + Send + Sync>),
-    /// The statement was still running at the end of its budget. The server is asked to stop it, and may have carried it out.
+    /// The statement was still running at the end of its budget. The server is asked to stop it,
+    /// and may have carried it out.
     #[error("the statement was still running at the end of its budget")]
     StillRunning,
     /// The connection was lost. The statement may have been carried out.
     #[error("the connection was lost: {0}")]
     ConnectionLost(ServerError),
-    /// The server undid the statement because of a concurrent one: a deadlock, or a serialization failure.
+    /// The server undid the statement because of a concurrent one: a deadlock, or a serialization
+    /// failure.
     #[error("the statement was taken back: {0}")]
     Conflict(ServerError),
     /// The database refused the statement.
@@ -45,7 +47,8 @@ impl QueryError {
         matches!(self, Self::StillRunning)
     }
 
-    /// True if the connection can't be used any more: it is dead, or a statement is still running on it.
+    /// True if the connection can't be used any more: it is dead, or a statement is still running
+    /// on it.
     pub(super) fn ends_the_connection(&self) -> bool {
         matches!(
             self,
@@ -78,8 +81,8 @@ impl From<QueryError> for Problem {
     }
 }
 
-/// An error of the server. It shows the message and the SQLSTATE, but not the DETAIL, in which PostgreSQL repeats addresses
-/// and names. For the same reason it has no source.
+/// An error of the server. It shows the message and the SQLSTATE, but not the DETAIL, in which
+/// PostgreSQL repeats addresses and names. For the same reason it has no source.
 #[derive(thiserror::Error)]
 #[error("{}", server_message(.0))]
 pub struct ServerError(pub(super) tokio_postgres::Error);
@@ -116,8 +119,9 @@ pub(super) fn is_login_refused(error: &tokio_postgres::Error) -> bool {
 /// True if it is the connection that failed, not the statement (PostgreSQL, appendix A).
 fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     match error.code() {
-        // Class 08 is "Connection Exception". 57P01 to 57P05: the server shuts down or starts, or has closed an idle session.
-        // 25006: the server is read-only, as Aurora's old writer is after a failover.
+        // Class 08 is "Connection Exception". 57P01 to 57P05: the server shuts down or starts, or
+        // has closed an idle session. 25006: the server is read-only, as Aurora's old writer is
+        // after a failover.
         Some(code) => {
             code.code().starts_with("08")
                 || code.code().starts_with("57P")

@@ -10,13 +10,13 @@ use std::{
 use tokio::sync::Mutex;
 use tokio_postgres::{Config, config::SslMode};
 
-/// The time after which a connection counts as dead if the server has not acknowledged what was sent. A connection can die
-/// unnoticed: its environment is frozen, and a NAT gateway forgets it meanwhile. Within the budget there is time left to send
-/// again over a new one.
+/// The time after which a connection counts as dead if the server has not acknowledged what was
+/// sent. A connection can die unnoticed: its environment is frozen, and a NAT gateway forgets it
+/// meanwhile. Within the budget there is time left to send again over a new one.
 const DEAD_PEER: Duration = Duration::from_secs(1);
 
-/// The address and the credentials of the database. The secret is read when it is first needed, and again after the server has
-/// refused it.
+/// The address and the credentials of the database. The secret is read when it is first needed, and
+/// again after the server has refused it.
 pub(super) struct Login {
     secrets: Client,
     secret_id: String,
@@ -34,8 +34,8 @@ struct Known {
 /// PostgreSQL's default port, used where neither the secret nor the configuration names one.
 const PORT: u16 = 5432;
 
-/// The JSON of RDS's secrets, and `sslmode`, as libpq names it. A secret that RDS manages holds only the user and the password;
-/// variables then name the host and the database.
+/// The JSON of RDS's secrets, and `sslmode`, as libpq names it. A secret that RDS manages holds
+/// only the user and the password; variables then name the host and the database.
 #[derive(Deserialize)]
 struct Secret {
     host: Option<String>,
@@ -62,7 +62,8 @@ impl Login {
         self.known().config
     }
 
-    /// The login. It is read from Secrets Manager if none was read yet, or if the server has refused the last one.
+    /// The login. It is read from Secrets Manager if none was read yet, or if the server has
+    /// refused the last one.
     pub(super) async fn get(&self) -> Result<Arc<Config>, Box<dyn Error + Send + Sync>> {
         if let Known {
             config: Some(config),

@@ -6,8 +6,8 @@ use uuid::Uuid;
 const REMOVE_ATHLETE: &str = "-- remove_athlete
     SELECT remove_athlete($1, $2) AS revoked";
 
-/// Ends the time of an athlete in their gym; the transaction has locked them. It gives the number of invitations that were taken
-/// back.
+/// Ends the time of an athlete in their gym; the transaction has locked them. It gives the number
+/// of invitations that were taken back.
 pub async fn remove_athlete(
     tx: &Transaction,
     athlete_id: Uuid,

@@ -6,15 +6,18 @@ use std::sync::{
 };
 use tokio::time::Instant;
 
-/// A transaction: statements that take effect together or not at all, one after the other on one connection.
+/// A transaction: statements that take effect together or not at all, one after the other on one
+/// connection.
 ///
-/// It runs at READ COMMITTED: each statement sees what was committed when that statement began. So a transaction locks the rows
-/// that matter first. The statements after it see those rows as they are, and nobody else changes them until the end.
+/// It runs at READ COMMITTED: each statement sees what was committed when that statement began. So
+/// a transaction locks the rows that matter first. The statements after it see those rows as they
+/// are, and nobody else changes them until the end.
 ///
-/// `now()` is the time at which the transaction began, which may be long before it got the lock. A row that is made after the
-/// lock takes its time from `statement_timestamp()`.
+/// `now()` is the time at which the transaction began, which may be long before it got the lock. A
+/// row that is made after the lock takes its time from `statement_timestamp()`.
 ///
-/// A statement that fails ends the transaction: its error must be passed on. Nothing of a transaction is left in the session.
+/// A statement that fails ends the transaction: its error must be passed on. Nothing of a
+/// transaction is left in the session.
 pub struct Transaction {
     session: Arc<Session>,
     deadline: Instant,
@@ -68,8 +71,9 @@ impl Transaction {
     }
 }
 
-/// A connection with a transaction on it. If it is dropped before the transaction has ended, as when the request reaches its
-/// deadline, the connection is closed: the pool would hand it to another request in the middle of the transaction.
+/// A connection with a transaction on it. If it is dropped before the transaction has ended, as
+/// when the request reaches its deadline, the connection is closed: the pool would hand it to
+/// another request in the middle of the transaction.
 pub(super) struct Session(Option<Object>);
 
 impl Session {
@@ -83,7 +87,8 @@ impl Session {
             .expect("only the end takes the connection out")
     }
 
-    /// Commits or rolls back, as `result` says, and gives the connection back to the pool if it can still be used.
+    /// Commits or rolls back, as `result` says, and gives the connection back to the pool if it can
+    /// still be used.
     pub(super) async fn end<T>(
         mut self,
         result: Result<T, QueryError>,

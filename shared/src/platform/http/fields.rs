@@ -48,8 +48,8 @@ pub fn json_object(bytes: &[u8]) -> Result<Fields, Problem> {
 /// Characters of a field's name that a detail repeats.
 const MAX_NAME: usize = 60;
 
-/// JSON in which no object has a name twice (RFC 8259, section 4): of two values under one name the last would win, without a
-/// word.
+/// JSON in which no object has a name twice (RFC 8259, section 4): of two values under one name the
+/// last would win, without a word.
 struct OnceEach(Value);
 
 impl<'de> Deserialize<'de> for OnceEach {
@@ -153,9 +153,9 @@ pub fn media_type(request: &Request) -> String {
     media_type.trim().to_ascii_lowercase()
 }
 
-/// The fields of a JSON object, or the cells of a row, taken out one by one and checked. Errors are gathered, so that all of
-/// them can be told at once: take out every field first, and use `?` afterwards. A field that is null counts as absent, and so
-/// does a text of which nothing is seen.
+/// The fields of a JSON object, or the cells of a row, taken out one by one and checked. Errors are
+/// gathered, so that all of them can be told at once: take out every field first, and use `?`
+/// afterwards. A field that is null counts as absent, and so does a text of which nothing is seen.
 #[derive(Debug)]
 pub struct Fields {
     fields: Map<String, Value>,
@@ -370,7 +370,8 @@ impl Fields {
         Ok(items.collect())
     }
 
-    /// Notes that what is at this pointer, given without its leading `#/` and from these fields on, is wrong.
+    /// Notes that what is at this pointer, given without its leading `#/` and from these fields on,
+    /// is wrong.
     pub fn note(
         &mut self,
         pointer: &str,
@@ -432,7 +433,8 @@ impl Fields {
         }
     }
 
-    /// Where these members are, to name the place in the fault of another one: `#/athletes/1`, or `row 3`.
+    /// Where these members are, to name the place in the fault of another one: `#/athletes/1`, or
+    /// `row 3`.
     #[must_use]
     pub fn place(&self) -> String {
         self.place.to_string()

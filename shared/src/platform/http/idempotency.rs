@@ -12,9 +12,9 @@ use uuid::{Builder, Uuid};
 /// The header by which a client says that a request is an earlier one, sent again.
 const HEADER: &str = "idempotency-key";
 
-/// The id of what a request creates. With the header `Idempotency-Key`, which is a UUID that the client has drawn, it is the same
-/// for every request with this key by this caller to this path: the insert of a repeat meets the row of the first. Without the
-/// header it is a new one.
+/// The id of what a request creates. With the header `Idempotency-Key`, which is a UUID that the
+/// client has drawn, it is the same for every request with this key by this caller to this path:
+/// the insert of a repeat meets the row of the first. Without the header it is a new one.
 ///
 /// It is a UUID of version 8 (RFC 9562), made of a hash: nobody else's key leads to it.
 pub fn idempotency_key(request: &Request, caller: &Caller) -> Result<Uuid, Problem> {

@@ -7,8 +7,9 @@ use uuid::Uuid;
 const DEFAULT_LIMIT: i64 = 50;
 pub(super) const MAX_LIMIT: i64 = 200;
 
-/// The position of an item in a list that runs from the newest to the oldest. The next page holds the items after it in this
-/// order, so that pages neither repeat nor skip an item when others are added meanwhile.
+/// The position of an item in a list that runs from the newest to the oldest. The next page holds
+/// the items after it in this order, so that pages neither repeat nor skip an item when others are
+/// added meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     pub created_at: Timestamp,
@@ -23,8 +24,9 @@ impl Position {
         id: Uuid::max(),
     };
 
-    /// The opaque text for this position in a list: microseconds since 1970 (PostgreSQL's precision), the id, and a
-    /// checksum. The checksum needs no secret: a cursor never decides whose rows are read.
+    /// The opaque text for this position in a list: microseconds since 1970 (PostgreSQL's
+    /// precision), the id, and a checksum. The checksum needs no secret: a cursor never decides
+    /// whose rows are read.
     fn cursor(self, list: &str) -> String {
         let mut bytes = [0; POSITION + CHECK];
         bytes[..8].copy_from_slice(&self.created_at.as_microsecond().to_be_bytes());
@@ -39,7 +41,8 @@ impl Position {
         let (position, found) = bytes.split_at_checked(POSITION)?;
         let (microseconds, id) = position.split_first_chunk()?;
         let microseconds = i64::from_be_bytes(*microseconds);
-        // No item is older than 1970, and a made-up cursor could name a time too old for PostgreSQL.
+        // No item is older than 1970, and a made-up cursor could name a time too old for
+        // PostgreSQL.
         if microseconds < 0 || found != check(list, position) {
             return None;
         }
@@ -54,8 +57,8 @@ impl Position {
 const POSITION: usize = 24;
 const CHECK: usize = 4;
 
-/// The checksum of a position in a list, by FNV-1a (RFC 9923). It reveals a cursor that was changed, or belongs to
-/// another list.
+/// The checksum of a position in a list, by FNV-1a (RFC 9923). It reveals a cursor that was
+/// changed, or belongs to another list.
 fn check(list: &str, position: &[u8]) -> [u8; CHECK] {
     let bytes = list.bytes().chain(position.iter().copied());
     let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
@@ -69,7 +72,8 @@ fn check(list: &str, position: &[u8]) -> [u8; CHECK] {
 pub struct Page {
     list: String,
     after: Position,
-    /// The number of rows to read: one more than are shown, which tells whether there is a next page.
+    /// The number of rows to read: one more than are shown, which tells whether there is a next
+    /// page.
     rows: i64,
 }
 
@@ -98,7 +102,8 @@ impl Page {
         })
     }
 
-    /// The parameters of a statement that reads the page: where it starts (time and id), and how many rows to read.
+    /// The parameters of a statement that reads the page: where it starts (time and id), and how
+    /// many rows to read.
     #[must_use]
     pub fn parameters(&self) -> [Parameter<'_>; 3] {
         [

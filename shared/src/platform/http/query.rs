@@ -9,8 +9,9 @@ use crate::{
 };
 use std::{borrow::Cow, collections::BTreeSet};
 
-/// The query parameters of a request, taken one by one like the [`Fields`](super::fields::Fields) of a body. A parameter that is left
-/// over is not known, which is an error too: a request with a misspelt `dry_run` must not do what it was to try.
+/// The query parameters of a request, taken one by one like the [`Fields`](super::fields::Fields)
+/// of a body. A parameter that is left over is not known, which is an error too: a request with a
+/// misspelt `dry_run` must not do what it was to try.
 pub struct Query<'a> {
     request: &'a Request,
     known: Vec<&'static str>,
@@ -37,7 +38,8 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// All values of a parameter, which may be repeated or joined by commas: API Gateway makes one of the other.
+    /// All values of a parameter, which may be repeated or joined by commas: API Gateway makes one
+    /// of the other.
     pub fn all(&mut self, name: &'static str) -> Vec<&'a str> {
         self.known.push(name);
         let values = self.request.query_string_parameters.all(name);
@@ -118,8 +120,8 @@ pub fn no_query(request: &Request) -> Result<(), Problem> {
     Query::of(request).finish(Ok(()))
 }
 
-/// The list that a request reads: its route with the ids of its path. It is the same under every base path of the API, and
-/// however the ids are written.
+/// The list that a request reads: its route with the ids of its path. It is the same under every
+/// base path of the API, and however the ids are written.
 fn list_of(request: &Request) -> String {
     let mut ids: Vec<_> = request.path_parameters.iter().collect();
     ids.sort();
@@ -130,7 +132,8 @@ fn list_of(request: &Request) -> String {
         .join(" ")
 }
 
-/// Whether a name was meant as the one that is known: `dryRun` and `dry-run` as `dry_run`, `Status` as `status`, `limits` as `limit`.
+/// Whether a name was meant as the one that is known: `dryRun` and `dry-run` as `dry_run`, `Status`
+/// as `status`, `limits` as `limit`.
 fn is_meant(name: &str, known: &str) -> bool {
     let plain = |name: &str| -> String {
         let letters = name.chars().filter(|c| c.is_alphanumeric());

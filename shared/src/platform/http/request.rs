@@ -4,8 +4,8 @@ use uuid::Uuid;
 /// A request as API Gateway hands it over: an HTTP API event, payload format 2.0
 /// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
 ///
-/// The event is used as it is. Turning it into an `http::Request`, as `lambda_http` does, would build a URI that nobody reads, and
-/// would panic on a body that claims to be base64 and isn't.
+/// The event is used as it is. Turning it into an `http::Request`, as `lambda_http` does, would
+/// build a URI that nobody reads, and would panic on a body that claims to be base64 and isn't.
 pub type Request = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
 /// The route that API Gateway matched, as `template.yaml` writes it: `POST /businesses`.
@@ -18,13 +18,15 @@ pub fn route(request: &Request) -> &str {
         .unwrap_or_default()
 }
 
-/// The problem of a route that this function does not serve: the template and the function disagree.
+/// The problem of a route that this function does not serve: the template and the function
+/// disagree.
 #[must_use]
 pub fn unknown_route(route: &str) -> Problem {
     Problem::internal(format!("this function does not serve {route:?}"))
 }
 
-/// The id in the path, as in `/businesses/{business_id}`. A text that is not a UUID names nothing that exists: 404.
+/// The id in the path, as in `/businesses/{business_id}`. A text that is not a UUID names nothing
+/// that exists: 404.
 pub fn path_id(request: &Request, parameter: &str, what: &'static str) -> Result<Uuid, Problem> {
     request
         .path_parameters
