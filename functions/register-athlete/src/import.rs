@@ -1,5 +1,6 @@
 mod candidates;
 mod columns;
+mod decision;
 mod delimited;
 mod file;
 mod plan;
@@ -14,7 +15,8 @@ use crate::{
     import::{
         candidates::Candidate,
         columns::Column,
-        plan::{Decision, Gym, Plan},
+        decision::Decision,
+        plan::{Gym, Plan},
     },
     registration::MAX_DRAWS,
 };

@@ -1,5 +1,6 @@
 //! From an API Gateway event to checked input, and from a value to a response.
 
+mod body;
 mod fields;
 mod idempotency;
 mod page;
@@ -7,7 +8,8 @@ mod query;
 mod request;
 mod response;
 
-pub use fields::{Edit, Fields, MAX_BODY, Noted, body, bytes, json_object, media_type};
+pub use body::{MAX_BODY, body, bytes, json_object, media_type};
+pub use fields::{Edit, Fields, Noted};
 pub use idempotency::idempotency_key;
 pub use page::{List, Page, Position};
 pub use query::{Query, no_query, page};

@@ -1,9 +1,12 @@
-use super::candidates::Candidate;
+use super::{
+    candidates::Candidate,
+    decision::{Decision, Found, SoFar},
+};
 use crate::{
     app::App,
-    athlete::{Athlete, roster_columns},
+    athlete::roster_columns,
     invite::{NewInvitation, invite, read_athletes},
-    registration::{Registration, is_one_person},
+    registration::Registration,
 };
 use shared::{
     domain::{AthleteCode, Channel, Email, InvitationStatus, Name, Phone, Subject},
@@ -112,45 +115,6 @@ pub(super) struct Gym {
     pub(super) shared_contacts: bool,
 }
 
-/// What is done for an athlete, or would be.
-pub(super) enum Decision {
-    /// They are registered; the athlete is none where they would be.
-    Create {
-        /// Whether somebody else has the contact.
-        shares_contact: bool,
-        athlete: Option<Box<Athlete>>,
-    },
-    /// The athlete is known by their phone alone, and gets an address.
-    AddEmail {
-        shares_contact: bool,
-        athlete: Box<Athlete>,
-    },
-    /// They are registered already.
-    Known(Box<Athlete>),
-    /// Somebody else has the contact; the athlete, if the contact and another name are theirs.
-    InUse(Option<Box<Athlete>>),
-}
-
-impl Decision {
-    /// Whether something is written.
-    fn is_change(&self) -> bool {
-        match self {
-            Self::Create { athlete, .. } => athlete.is_none(),
-            Self::AddEmail { .. } => true,
-            Self::Known(_) | Self::InUse(_) => false,
-        }
-    }
-
-    /// Whether somebody is invited by it.
-    pub(super) fn invites(&self) -> bool {
-        match self {
-            Self::Create { .. } => true,
-            Self::AddEmail { athlete, .. } => !athlete.is_linked(),
-            Self::Known(_) | Self::InUse(_) => false,
-        }
-    }
-}
-
 /// The athletes that are to be registered. Each has an id of its own, by which all that becomes of
 /// it is found.
 pub(super) struct Plan<'a> {
@@ -244,77 +208,13 @@ impl<'a> Plan<'a> {
         let given = self.indices.iter().zip(&self.ids).zip(&self.athletes);
         let decided = given.map(|((index, id), registration)| {
             let found = found.get(id).map(|row| Found::from_row(row, app));
-            (*index, self.decision(*id, registration, found, &mut so_far))
+            let shared_contacts = self.gym.shared_contacts;
+            (
+                *index,
+                so_far.decide(*id, registration, found, shared_contacts),
+            )
         });
         decided.collect()
-    }
-
-    fn decision(
-        &self,
-        id: Uuid,
-        registration: &Registration,
-        found: Option<Found>,
-        so_far: &mut SoFar,
-    ) -> Decision {
-        let someone_is_written_to = found
-            .as_ref()
-            .is_some_and(|found| found.someone_is_written_to);
-        // Somebody who has got another address by now is not who is meant.
-        let found = found.filter(|found| {
-            let added = so_far.addresses.get(&found.athlete.id);
-            added.is_none_or(|added| {
-                registration
-                    .contact
-                    .email
-                    .as_ref()
-                    .is_none_or(|e| e == added)
-            })
-        });
-        let shares = |so_far: &mut SoFar| {
-            let is_first = so_far.written_to.insert(registration.contact.key());
-            someone_is_written_to || !is_first
-        };
-        let Some(found) = found else {
-            return Decision::Create {
-                shares_contact: shares(so_far),
-                athlete: None,
-            };
-        };
-        // This transaction was carried out before, and its connection died.
-        if found.athlete.id == id {
-            return Decision::Create {
-                shares_contact: found.athlete.contact_is_shared,
-                athlete: Some(found.athlete),
-            };
-        }
-        let shared_contacts = self.gym.shared_contacts;
-        let has_name = registration.full_name.is_some();
-        if is_one_person(found.has_the_name, has_name, shared_contacts) {
-            match &registration.contact.email {
-                Some(email) if found.athlete.email.is_none() => {
-                    if so_far.addresses.contains_key(&found.athlete.id) {
-                        return Decision::Known(found.athlete);
-                    }
-                    let shares_contact = shares(so_far);
-                    if shares_contact && !shared_contacts {
-                        return Decision::InUse(None);
-                    }
-                    so_far.addresses.insert(found.athlete.id, email.clone());
-                    Decision::AddEmail {
-                        shares_contact,
-                        athlete: found.athlete,
-                    }
-                }
-                _ => Decision::Known(found.athlete),
-            }
-        } else if shared_contacts {
-            Decision::Create {
-                shares_contact: shares(so_far),
-                athlete: None,
-            }
-        } else {
-            Decision::InUse(Some(found.athlete))
-        }
     }
 
     async fn create(
@@ -452,34 +352,4 @@ fn different_codes(app: &App, number: usize) -> Vec<AthleteCode> {
         }
     }
     codes
-}
-
-/// What is decided for the athletes before.
-#[derive(Default)]
-struct SoFar {
-    /// The contacts to which somebody is written.
-    written_to: HashSet<String>,
-    /// The addresses that athletes get.
-    addresses: HashMap<Uuid, Email>,
-}
-
-/// An athlete on the roster with the contact that was given.
-struct Found {
-    athlete: Box<Athlete>,
-    /// Whether the name is the one that was given, if there are two to compare.
-    has_the_name: Option<bool>,
-    /// Whether somebody on the roster, this athlete or another one, is written to at the contact
-    /// that was given.
-    someone_is_written_to: bool,
-}
-
-impl Found {
-    fn from_row(row: &Row, app: &App) -> Self {
-        Self {
-            athlete: Box::new(Athlete::from_row(row, &app.app_url)),
-            has_the_name: row.get("has_the_name"),
-            someone_is_written_to: row.get::<_, Option<bool>>("someone_is_written_to")
-                == Some(true),
-        }
-    }
 }
