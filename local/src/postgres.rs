@@ -2,10 +2,11 @@
 
 mod binaries;
 mod cluster;
+mod database_name;
 mod pooler;
 
 use std::env;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use migrate::{Credentials, FUNCTIONS_ROLE};
@@ -21,13 +22,11 @@ use crate::tools::Tools;
 use crate::workspace::Workspace;
 use cluster::Cluster;
 pub use cluster::Shutdown;
+use database_name::{PREFIX, made_at, made_by_this_process, unique_name, unix_seconds};
 use pooler::Pooler;
 
 /// The database from which the others are cloned, on a private server.
 const TEMPLATE: &str = "template";
-
-/// What the names of all databases made here begin with; the time they were made at follows.
-const PREFIX: &str = "onboarding_";
 
 /// How long a private server may take until it answers.
 const STARTUP: Duration = Duration::from_secs(30);
@@ -382,31 +381,6 @@ async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
     Ok(client)
 }
 
-/// `onboarding_<time>_<process>_<random>_<purpose>`: tells later who made it and when. PostgreSQL
-/// cuts names at 63 bytes.
-fn unique_name(purpose: &str) -> Result<String> {
-    let (time, process, random) = (unix_seconds(), std::process::id(), getrandom::u32()?);
-    let mut name = format!("{PREFIX}{time}_{process}_{random:08x}_{purpose}");
-    name.truncate(name.floor_char_boundary(63));
-    Ok(name)
-}
-
-fn made_at(name: &str) -> Option<u64> {
-    name.strip_prefix(PREFIX)?.split('_').next()?.parse().ok()
-}
-
-fn made_by_this_process(name: &str) -> bool {
-    name.strip_prefix(PREFIX)
-        .and_then(|rest| rest.split('_').nth(1))
-        == Some(&std::process::id().to_string())
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs())
-}
-
 /// An identifier in SQL; PgBouncer quotes in the same way.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -415,20 +389,6 @@ fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_tell_when_and_by_whom_and_never_repeat() {
-        let name = unique_name("claims").unwrap();
-        assert!(name.ends_with("_claims"), "{name}");
-        assert!(made_by_this_process(&name));
-        assert!(made_at(&name).unwrap().abs_diff(unix_seconds()) < 5);
-        assert_ne!(name, unique_name("claims").unwrap());
-
-        let long = unique_name(&"é".repeat(60)).unwrap();
-        assert!((62..=63).contains(&long.len()), "{long}");
-        assert_eq!(made_at("onboarding_of_another_program"), None);
-        assert!(!made_by_this_process("onboarding_1795340970_0_00000000_x"));
-    }
 
     #[test]
     fn a_given_server_keeps_what_its_url_says() {
