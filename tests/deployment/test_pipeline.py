@@ -25,6 +25,7 @@ from pathlib import Path
 from unittest import mock
 
 import boto3
+import pytest
 import tomlkit
 from samcli.yamlhelper import yaml_parse
 
@@ -165,6 +166,8 @@ class Deployment(unittest.TestCase):
             deploy.compare(build, functions, names)
 
 
+# One process, so that it deploys once.
+@pytest.mark.xdist_group("around a deployment")
 class AroundADeployment(unittest.TestCase):
     """What deploy.py does before and after sam, which has deployed once here, and is only asked from then on."""
 
